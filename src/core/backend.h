@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * backend.h - what a vendor's virtualisation looks like to the core.
+ *
+ * One constant object a vendor; src/core/backends.c lists them and is the
+ * only place in the core that names one. Unless noted: the vCPU's lock is
+ * held, nothing sleeps, functions returning int give 0 or a negative errno.
+ */
+#ifndef CORE_BACKEND_H
+#define CORE_BACKEND_H
+
+#include "vm.h"
+
+/* The guest's paging and privilege, for the driver's own walks. */
+struct guest_mode {
+	uint64_t cr0, cr3, cr4, efer, rflags;
+	uint8_t	 cpl;
+	bool	 code64, code32;	/* CS.L in long mode; CS.D otherwise */
+};
+
+struct backend {
+	const char *name;		/* "SVM/RVI", as the attach line has it */
+	const struct stage2_format *stage2;
+
+	/* May this CPU be used? -ENODEV with a sentence in the log. Sleeps. */
+	int	(*attach)(void);
+	void	(*detach)(void);
+	/* One CPU on or off; on that CPU, preemption off. -EBUSY: another
+	 * hypervisor has it. */
+	int	(*cpu_on)(void);
+	void	(*cpu_off)(void);
+
+	/* Per-VM and per-vCPU state; sleep. fini accepts a half-built one. */
+	int	(*vm_init)(struct vm *vm);
+	void	(*vm_fini)(struct vm *vm);
+	int	(*vcpu_init)(struct vcpu *v);
+	void	(*vcpu_fini)(struct vcpu *v);
+	/* Controls as after power-on; registers follow by regs_write(). */
+	void	(*vcpu_reset)(struct vcpu *v);
+
+	/* The client's registers by VM_RWREGS_* groups; values are checked. */
+	void	(*regs_read)(struct vcpu *v, uint64_t groups,
+		    struct vcpu_reg_state *vrs);
+	void	(*regs_write)(struct vcpu *v, uint64_t groups,
+		    const struct vcpu_reg_state *vrs);
+	/* Single registers, by their name in registers.yaml. */
+	uint64_t (*reg_get)(struct vcpu *v, enum reg r);
+	void	(*reg_set)(struct vcpu *v, enum reg r, uint64_t value);
+	void	(*seg_get)(struct vcpu *v, enum sreg s,
+		    struct vcpu_segment_info *seg);
+	void	(*mode)(struct vcpu *v, struct guest_mode *m);
+
+	/* Bring the vCPU onto this CPU / take it off. Preemption off. */
+	void	(*load)(struct vcpu *v);
+	void	(*put)(struct vcpu *v);
+	/*
+	 * One world switch, with v->inject; fills v->exit. IRQs off, loaded.
+	 * flush: drop this vCPU's translations first. -EINVAL: the CPU
+	 * refused the state (logged); -EIO: this CPU was switched off.
+	 */
+	int	(*enter)(struct vcpu *v, bool flush);
+	/* Can the guest take an external interrupt at once? */
+	bool	(*irq_ready)(struct vcpu *v);
+	/* Exit as soon as it can. */
+	void	(*irq_window)(struct vcpu *v, bool on);
+	/* The instruction was emulated: no STI or MOV-SS shadow is left. */
+	void	(*clear_shadow)(struct vcpu *v);
+};
+
+extern const struct backend svm_backend;
+extern const struct backend *const vmm_backends[];	/* ends with NULL */
+
+#endif /* CORE_BACKEND_H */

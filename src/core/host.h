@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * host.h - what the core and the backends need from the system below them.
+ *
+ * src/linux implements these services in the kernel, tests/unit in user
+ * space. "host_os.h" is found on the include path: each host supplies it with
+ * the fixed-width types, bool, size_t, the mem*() and str*() functions, the
+ * errno numbers, and the types struct host_mutex and struct host_spinlock.
+ *
+ * Unless a comment says otherwise a service may be called from any context,
+ * and functions that return int return 0 or a negative errno.
+ */
+#ifndef CORE_HOST_H
+#define CORE_HOST_H
+
+#include "host_os.h"
+
+/* --- Memory -------------------------------------------------------------- */
+
+/*
+ * Zeroed kernel memory, charged to the caller's memory control group.
+ * May sleep and may reclaim, so never under a VM's mem_lock.
+ * NULL when there is none.
+ */
+void	*host_alloc(size_t size);
+void	 host_free(void *p);
+
+/*
+ * 4 KiB << order of zeroed, physically contiguous, naturally aligned memory;
+ * otherwise as host_alloc().
+ */
+void	*host_page_alloc(unsigned int order);
+void	 host_page_free(void *va, unsigned int order);
+
+/* Physical address as the CPU's tables want it (with the encryption bit). */
+uint64_t host_va_to_pa(const void *va);
+/* The inverse, for pages that host_page_alloc() gave. */
+void	*host_pa_to_va(uint64_t pa);
+
+/* --- Locks --------------------------------------------------------------- */
+
+void	host_mutex_init(struct host_mutex *m);
+void	host_mutex_destroy(struct host_mutex *m);
+void	host_mutex_lock(struct host_mutex *m);
+int	host_mutex_lock_interruptible(struct host_mutex *m);	/* -EINTR */
+bool	host_mutex_trylock(struct host_mutex *m);
+void	host_mutex_unlock(struct host_mutex *m);
+
+/* Never held across anything that sleeps. Not for interrupt context. */
+void	host_spin_init(struct host_spinlock *s);
+void	host_spin_lock(struct host_spinlock *s);
+void	host_spin_unlock(struct host_spinlock *s);
+
+/* --- The caller ---------------------------------------------------------- */
+
+struct host_caller {
+	uint32_t uid;
+	int32_t	 pid;		/* process (thread group) id */
+	bool	 admin;		/* CAP_SYS_ADMIN */
+};
+void	host_caller(struct host_caller *c);
+
+/* An address space; the reference keeps the object, not its mappings. */
+struct host_as;
+struct host_as *host_as_get_current(void);
+void	host_as_put(struct host_as *as);
+bool	host_as_is_current(const struct host_as *as);
+
+/*
+ * Copies between kernel memory and the current address space. May sleep.
+ * -EFAULT when an address is bad; then an unknown part may have been copied.
+ */
+int	host_copy_in(void *dst, uint64_t uaddr, size_t len);
+int	host_copy_out(uint64_t uaddr, const void *src, size_t len);
+/*
+ * Atomic compare-and-exchange on user memory; size is 4 or 8, uaddr aligned.
+ * 0: done, -EAGAIN: the value was not *old (which then holds what was there),
+ * -EFAULT. May sleep.
+ */
+int	host_cmpxchg_user(uint64_t uaddr, unsigned int size, uint64_t *old,
+	    uint64_t new);
+/* Is [uaddr, uaddr + size) entirely an address a process may have? */
+bool	host_user_range_ok(uint64_t uaddr, uint64_t size);
+
+/* --- Guest memory: part of the creator's address space ------------------- */
+
+/*
+ * A watch on [hva, hva + size) of the current address space. Before any page
+ * in it changes or goes, the host calls mem_invalidate(arg, ...), which the
+ * core implements (memory.c). May sleep.
+ */
+struct host_watch;
+int	host_watch_add(struct host_watch **w, uint64_t hva, uint64_t size,
+	    void *arg);
+/* No mem_invalidate() for this watch runs once this has returned. May sleep. */
+void	host_watch_remove(struct host_watch *w);
+
+/*
+ * The core's side of a watch. [start, end) is in host virtual addresses and
+ * already clipped to the watch. Called with the host's own locks held; it must
+ * not allocate. token goes to host_watch_note() under mem_lock. When may_block
+ * is false it must not sleep: if it would, it returns false and changes
+ * nothing.
+ */
+bool	mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
+	    unsigned long token);
+/* Mark the watch changed; only from mem_invalidate(), under mem_lock. */
+void	host_watch_note(struct host_watch *w, unsigned long token);
+
+/*
+ * Resolving pages: seq = host_watch_begin(w); host_watch_resolve(...);
+ * take mem_lock; if host_watch_retry(w, seq) drop the lock and start over;
+ * otherwise the frames stay true until mem_lock is released.
+ */
+struct host_frame {
+	uint64_t pa;		/* of the 4 KiB page; with encryption bit */
+	uint8_t	 order;		/* the host maps 4 KiB << order around it */
+	bool	 present;
+	bool	 writable;
+};
+/* May sleep (waits for invalidations under way). */
+unsigned long host_watch_begin(struct host_watch *w);
+/*
+ * Look up npages (at most 512) pages from hva on. The page at index `want` is
+ * faulted in, for writing if `write`; its neighbours are only reported.
+ * -EFAULT: no page can be there for this access (not mapped, no permission,
+ * device memory). -EBUSY: start over. Current must be the creator's address
+ * space. May sleep.
+ */
+int	host_watch_resolve(struct host_watch *w, uint64_t hva,
+	    unsigned int npages, unsigned int want, bool write,
+	    struct host_frame *frames, unsigned long seq);
+bool	host_watch_retry(struct host_watch *w, unsigned long seq);
+/* The guest may write to this page: tell the host. Under mem_lock. */
+void	host_frame_dirty(const struct host_frame *f);
+
+/* --- CPUs ---------------------------------------------------------------- */
+
+unsigned int host_cpu_limit(void);	/* CPU numbers are below this */
+unsigned int host_cpu(void);		/* stable only with preemption off */
+void	host_preempt_disable(void);
+void	host_preempt_enable(void);
+void	host_irq_disable(void);
+void	host_irq_enable(void);
+/* The current thread should leave the guest loop: a signal, or the scheduler. */
+bool	host_signal_pending(void);
+bool	host_resched_pending(void);
+/* Give the CPU away if somebody wants it. May sleep. */
+void	host_resched(void);
+
+/*
+ * Run on() on every CPU, now and whenever one comes up (hotplug, resume), and
+ * off() before one goes (hotplug, suspend, reboot) and at
+ * host_cpus_disable(). on() and off() run on the CPU concerned, which can not
+ * be inside a guest then, with preemption off. When on() fails somewhere it is
+ * undone everywhere and its error returned. May sleep.
+ */
+int	host_cpus_enable(int (*on)(void), void (*off)(void));
+void	host_cpus_disable(void);
+
+/* Make a CPU leave a guest soon; does not wait. Not with interrupts off. */
+void	host_kick(unsigned int cpu);
+/* A set of CPUs; host_cpuset_kick_wait() returns when each has been outside
+ * the guest once. Not with interrupts off. */
+struct host_cpuset;
+struct host_cpuset *host_cpuset_alloc(void);
+void	host_cpuset_free(struct host_cpuset *s);
+void	host_cpuset_clear(struct host_cpuset *s);
+void	host_cpuset_add(struct host_cpuset *s, unsigned int cpu);
+void	host_cpuset_kick_wait(struct host_cpuset *s);
+
+/* --- FPU ----------------------------------------------------------------- */
+
+/*
+ * Between begin and end the FPU, SSE and AVX registers belong to the caller;
+ * the thread's own user state has been saved and comes back by itself before
+ * it returns to user space. Preemption is off in between; interrupts may be on.
+ */
+void	host_fpu_begin(void);
+void	host_fpu_end(void);
+
+/* --- Mitigations, by the host's own settings ------------------------------ */
+
+/* Another vCPU's training of the branch predictors ends here. */
+void	host_predictor_barrier(void);
+/* A guest has run on this CPU: what leaving to user space needs, is noted. */
+void	host_guest_ran(void);
+/* #MC intercepted in a guest: hand it to the host's handler. IRQs off. */
+void	host_machine_check(void);
+
+/* --- Time ---------------------------------------------------------------- */
+
+uint64_t host_ns(void);			/* since host boot, monotonic */
+uint64_t host_wall_ns(void);		/* since 1970 */
+uint32_t host_tsc_khz(void);		/* 0: unknown */
+bool	host_tsc_stable(void);		/* constant, and the same on all CPUs */
+
+/* --- Words --------------------------------------------------------------- */
+
+/*
+ * One line in the host's log. Anything a guest or an unprivileged caller can
+ * cause must use host_warn(), which is rate-limited.
+ */
+void	host_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void	host_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Trace events; cheap when nobody listens. Reasons are hardware numbers. */
+void	host_trace_entry(uint32_t vm, uint32_t vcpu, uint64_t rip);
+void	host_trace_exit(uint32_t vm, uint32_t vcpu, uint16_t kind,
+	    uint64_t reason, uint64_t rip, uint64_t info1, uint64_t info2);
+void	host_trace_fault(uint32_t vm, uint32_t vcpu, uint64_t gpa,
+	    uint32_t access, int result);
+void	host_trace_inject(uint32_t vm, uint32_t vcpu, uint8_t type,
+	    uint8_t vector, uint32_t error);
+
+#endif /* CORE_HOST_H */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * memory.h - guest-physical memory: ranges of the creator's address space,
+ * their protections, and the faults that bring pages into the second stage.
+ */
+#ifndef CORE_MEMORY_H
+#define CORE_MEMORY_H
+
+#include "vm.h"
+
+/*
+ * Take the ranges over and start watching them; the caller has validated
+ * them (vm_create_params order). -ENOMEM, -EINVAL. May sleep.
+ */
+int	memory_init(struct vm *vm, const struct vm_mem_range *range,
+	    unsigned int n);
+/* Stop watching, free tables. No vCPU runs any more. May sleep. */
+void	memory_fini(struct vm *vm);
+
+/* The range that holds gpa, or NULL. */
+const struct vm_range *memory_range(const struct vm *vm, uint64_t gpa);
+
+/* Bytes of second-stage leaves and tables (vir_used_size). */
+uint64_t memory_used(struct vm *vm);
+
+enum memory_fault {
+	MEMORY_FAULT_MAPPED,	/* handled: enter again */
+	MEMORY_FAULT_MMIO,	/* no memory there: the client emulates */
+	MEMORY_FAULT_PROTECT,	/* refused by MPROTECT_EPT or by the host */
+};
+/*
+ * A second-stage fault at gpa wanting `access` (STAGE2_* bits). Brings the
+ * page in, with its neighbours or as 2 MiB where the host has it so.
+ * Returns enum memory_fault, or -ENOMEM, -EINTR. May sleep.
+ */
+int	memory_fault(struct vcpu *v, uint64_t gpa, unsigned int access);
+
+/*
+ * Protect [gpa, gpa + size), validated; returns when no CPU can use an older
+ * right. -ENOMEM (nothing changed). May sleep.
+ */
+int	memory_protect(struct vm *vm, uint64_t gpa, uint64_t size,
+	    unsigned int prot);
+
+/*
+ * The driver's own access to guest-physical memory; may cross pages but not
+ * leave the ranges. Honours MPROTECT_EPT. -EFAULT. May sleep; in the
+ * creator's address space.
+ */
+int	memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len);
+int	memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);
+/* As host_cmpxchg_user(), on guest-physical memory. */
+int	memory_cmpxchg(struct vm *vm, uint64_t gpa, unsigned int size,
+	    uint64_t *old, uint64_t new);
+
+#endif /* CORE_MEMORY_H */

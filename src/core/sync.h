@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sync.h - loads, stores and read-modify-writes that other threads see.
+ *
+ * The compiler's own atomics: the same code in the kernel and in the tests,
+ * and visible to the thread sanitizer.
+ */
+#ifndef CORE_SYNC_H
+#define CORE_SYNC_H
+
+#include "host_os.h"
+
+#define sync_load(p)		__atomic_load_n(p, __ATOMIC_RELAXED)
+#define sync_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define sync_store(p, v)	__atomic_store_n(p, v, __ATOMIC_RELAXED)
+#define sync_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define sync_or(p, v)		__atomic_fetch_or(p, v, __ATOMIC_SEQ_CST)
+#define sync_and(p, v)		__atomic_fetch_and(p, v, __ATOMIC_SEQ_CST)
+#define sync_add(p, v)		__atomic_add_fetch(p, v, __ATOMIC_SEQ_CST)
+#define sync_sub(p, v)		__atomic_sub_fetch(p, v, __ATOMIC_SEQ_CST)
+#define sync_exchange(p, v)	__atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
+/* Full barrier: orders a store before a later load. */
+#define sync_full()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+#endif /* CORE_SYNC_H */

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vm.h - the driver's objects: who owns them, which lock guards what.
+ *
+ * Lock order, outermost first:
+ *   vmm.lock (mutex)       the list of VMs, ids, virtualisation on/off
+ *   vcpu.lock (mutex)      one vCPU: RUN holds it for as long as it runs
+ *   [address-space locks of the host]
+ *   vm.mem_lock (mutex)    second-stage tables and protections
+ *
+ * References: a VM starts with one reference, held by the list; every ioctl
+ * takes one for its duration. Delisting drops the list's. vCPUs live and die
+ * with their VM. An ioctl that finds vm->dying set reports ENOENT.
+ */
+#ifndef CORE_VM_H
+#define CORE_VM_H
+
+#include "host.h"
+#include "sync.h"
+#include "stage2.h"
+#include <machine/vmmvar.h>
+#include "arch.h"
+#include "exits.h"
+#include "registers.h"
+#include "msrs.h"
+
+struct vm;
+struct vcpu;
+struct backend;
+
+/* One open of /dev/vmm: the owner of the VMs it created. */
+struct vmm_session {
+	struct vm *vms;		/* list through vm.session_next; vmm.lock */
+};
+
+/* A piece of guest-physical memory; constant between init and fini. */
+struct vm_range {
+	uint64_t gpa, size;	/* bytes, multiples of 4 KiB */
+	uint64_t hva;		/* in the creator's address space */
+	struct vm *vm;
+	struct host_watch *watch;
+};
+
+struct vm {
+	/* Constant after creation. */
+	uint32_t id;		/* never reused */
+	uint32_t uid;		/* of the creator */
+	int32_t	 pid;
+	char	 name[VMM_MAX_NAME_LEN];
+	struct host_as *as;	/* of the creator */
+	uint64_t mem_size;	/* bytes, sum of the ranges */
+	unsigned int nranges;
+	struct vm_range range[VMM_MAX_MEM_RANGES];
+	unsigned int ncpus;
+	struct vcpu *vcpu[VMM_MAX_VCPUS_PER_VM];
+	uint64_t tsc_offset;	/* guest TSC = host TSC + this */
+
+	/* vmm.lock */
+	struct vm *next;	/* the list of all VMs */
+	struct vm *session_next;
+	struct vmm_session *session;
+
+	uint32_t refs;		/* sync_*; see the top of this file */
+	uint32_t dying;		/* sync_*; set once, by TERM or close */
+
+	/* mem_lock */
+	struct host_mutex mem_lock;
+	struct stage2 stage2;
+	uint8_t	**prot;		/* per 2 MiB of GPA: 512 STAGE2_* bytes, or
+				 * NULL for RWX; NULL as a whole: all RWX */
+	uint64_t nprot;		/* entries in prot */
+	struct host_cpuset *flush_cpus;	/* scratch of vm_flush() */
+
+	uint64_t tlb_gen;	/* sync_*; grows with each flush request */
+
+	void	*backend;	/* the backend's own, per VM */
+};
+
+/* A hardware event: what EVENTINJ, EXITINTINFO and their VMX twins carry. */
+enum event_type { EVENT_NONE, EVENT_EXTINT, EVENT_NMI, EVENT_EXCEPTION };
+struct event {
+	uint8_t	 type;		/* enum event_type */
+	uint8_t	 vector;
+	bool	 has_error;
+	uint32_t error;
+};
+
+/* An exception the driver owes the guest. */
+struct guest_fault {
+	uint8_t	 vector;
+	bool	 has_error;
+	uint32_t error;
+	bool	 has_cr2;
+	uint64_t cr2;
+};
+
+/* The last exit, decoded by the backend, the same for both vendors. */
+struct exit_info {
+	uint64_t reason;	/* hardware number; low 16 bits to the client */
+	enum exit_kind kind;
+	uint8_t	 insn_len;	/* bytes; 0: the CPU did not say */
+	uint8_t	 bytes_len;	/* instruction bytes the CPU reported, or 0 */
+	uint8_t	 bytes[15];
+	uint64_t info1, info2;	/* as the CPU gave them, for traces */
+	struct event interrupted; /* delivery that this exit cut short */
+	union {
+		struct {
+			uint16_t port;
+			uint8_t	 size;		/* 1, 2, 4 */
+			uint8_t	 addr_size;	/* 2, 4, 8; string only */
+			uint8_t	 seg;		/* enum sreg; string only */
+			bool	 seg_valid;	/* the CPU named the segment */
+			bool	 in, string, rep;
+		} io;
+		struct {
+			uint64_t gpa;
+			uint8_t	 access;	/* STAGE2_* wanted */
+		} npf;
+		struct {
+			uint8_t	 cr;		/* 0, 3, 4, 8 */
+			bool	 valid;		/* the CPU named op and gpr */
+			uint8_t	 op;		/* enum cr_op */
+			uint8_t	 gpr;		/* x86 encoding, 0..15 */
+			uint16_t msw;		/* source of LMSW */
+		} cr;
+		struct { bool write; } msr;
+		struct { uint8_t vector; bool has_error; uint32_t error; } exc;
+	};
+};
+enum cr_op { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
+
+/* An IN or string element that the client has been asked for. */
+struct pending_io {
+	bool	 active;
+	struct exit_info exit;	/* kind io */
+	uint64_t next_rip;
+};
+
+/* vcpu.requests; set by anybody with vcpu_request(), taken by the run loop. */
+#define VCPU_REQ_TERM	0x1u	/* the VM is ending */
+#define VCPU_REQ_YIELD	0x2u	/* somebody wants vcpu.lock: leave RUN */
+#define VCPU_REQ_INTR	0x4u	/* look at vcpu.intr again */
+
+struct vcpu {
+	struct vm *vm;		/* constant */
+	uint32_t id;		/* constant */
+
+	struct host_mutex lock;
+	uint8_t	 state;		/* VCPU_STATE_*; written under lock or by TERM,
+				 * read by INFO: sync_* */
+
+	/* Kick protocol: see run.c. */
+	uint32_t requests;	/* sync_* */
+	uint32_t in_guest;	/* sync_*; 1 from just before the request check
+				 * to just after the exit */
+	uint32_t cpu;		/* sync_*; where in_guest is true */
+	uint64_t tlb_seen;	/* vm.tlb_gen at the last flush */
+	uint32_t intr;		/* sync_*; VMM_IOC_INTR's flag */
+
+	/* All below: lock. */
+	uint64_t gpr[VCPU_REGS_NGPRS];	/* ABI order; RSP, RIP and RFLAGS too */
+	uint64_t cr2;
+	uint64_t dr[4];		/* DR0-DR3 */
+	uint64_t xcr0;
+	uint64_t msr[MSR_SLOTS];	/* shadowed MSRs, by generated slot */
+	void	*fpu;		/* XSAVE area, standard format, 64-byte aligned */
+
+	struct exit_info exit;
+	struct event inject;	/* goes into the next entry; EVENT_NONE: none */
+	uint64_t irr[4];	/* client vectors not yet delivered */
+	bool	 irqready;	/* for vrp_irqready, as of the last exit */
+	struct pending_io io;
+	uint16_t exit_reason;	/* what the client was told */
+	struct vm_exit vmexit;	/* what the client gets */
+
+	struct {
+		uint64_t gpa;	/* as written by the guest, low bits too */
+		uint32_t version;	/* updates so far */
+		uint64_t wall_gpa;
+		bool	 dirty;	/* publish before the next entry */
+	} pvclock;
+
+	uint64_t exits[EXIT_KINDS];	/* counters, for statistics */
+
+	int	 last_cpu;	/* CPU of the last load, -1: none; backend */
+	void	*backend;	/* the backend's own, per vCPU */
+};
+
+/* --- vm.c: lists, references, lookup ------------------------------------- */
+
+int	vmm_attach(const struct backend *const *backends);
+void	vmm_detach(void);	/* no session is open */
+const struct backend *vmm_backend(void);
+
+/*
+ * An open and a close of the device. Close ends the session's VMs; a vCPU
+ * inside the guest is made to leave. May sleep.
+ */
+int	vmm_open(struct vmm_session *s);
+void	vmm_close(struct vmm_session *s);
+/* Any ioctl: copies in, checks, dispatches, copies out (generated table).
+ * 0 or a negative errno; -ENOTTY for an unknown command. May sleep. */
+int	vmm_ioctl(struct vmm_session *s, unsigned int cmd, uint64_t uarg);
+
+/* Flush every vCPU's second-stage translations and wait; mem_lock. */
+void	vm_flush(struct vm *vm);
+/* Set request bits and make the vCPU leave the guest to see them. */
+void	vcpu_request(struct vcpu *v, uint32_t bits);
+
+/* Queue an exception for the next entry (contributory rules applied). */
+void	vcpu_fault(struct vcpu *v, const struct guest_fault *f);
+/* The same for vectors without CR2; #GP(0): vcpu_exception(v, ARCH_EXC_GP). */
+void	vcpu_exception(struct vcpu *v, uint8_t vector);
+/* Step over the instruction of the current exit: RIP, shadow, TF trap. */
+void	vcpu_advance(struct vcpu *v, unsigned int insn_len);
+
+#endif /* CORE_VM_H */
