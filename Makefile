@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: ISC
+# Every command a person needs; `make help` lists them.
+# The parts define their own targets in *.mk beside their sources; everything built goes below build/.
+
+SHELL		:= /bin/bash
+.SHELLFLAGS	:= -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS	+= --no-builtin-rules
+.DEFAULT_GOAL	:= help
+
+BUILD		:= build
+GEN_STAMP	:= $(BUILD)/.generated
+
+# The first Python that has what the generator needs (Debian's own before any other).
+PYTHON_NEEDS	:= jinja2 yaml jsonschema fastjsonschema
+find_python	= $(shell for python in /usr/bin/python3 python3; do \
+	$$python -c 'import sys, importlib.util as u; \
+sys.exit(any(u.find_spec(m) is None for m in sys.argv[1:]))' $(PYTHON_NEEDS) 2>/dev/null && \
+	{ echo $$python; break; }; done)
+ifndef PYTHON
+PYTHON		= $(eval PYTHON := $(or $(find_python),$(error No python3 here can import all of \
+$(PYTHON_NEEDS): run `make deps`, or `apt-get install python3-jinja2 python3-yaml \
+python3-jsonschema python3-fastjsonschema`)))$(PYTHON)
+endif
+
+.PHONY: help
+help:				## list the targets
+	@awk -F '[:#]+' '/^[a-z][a-z-]*:[^=]*##/ { \
+		match($$0, /## */); printf "  %-14s %s\n", $$1, substr($$0, RSTART + RLENGTH) }' \
+		$(MAKEFILE_LIST)
+
+# --- Generated files ------------------------------------------------------------
+
+GEN_SOURCES	:= $(wildcard spec/*.yaml templates/*.j2 gen/*.py gen/model/*.py gen/schema/*.json)
+
+.PHONY: generate FORCE
+generate: $(GEN_STAMP)		## make code, header and manual pages from spec/
+
+# The stamp lists the outputs: one that is gone makes the generator run again.
+ifneq ($(wildcard $(GEN_STAMP)),)
+GENERATED	:= $(file < $(GEN_STAMP))
+ifneq ($(filter-out $(wildcard $(GENERATED)),$(GENERATED)),)
+$(GEN_STAMP): FORCE
+endif
+endif
+
+$(GEN_STAMP): $(GEN_SOURCES)
+	@mkdir -p $(@D)
+	@$(PYTHON) -m gen --spec spec --out $(BUILD)
+	@$(PYTHON) -m gen --list --out $(BUILD) > $@
+
+# A file keeps its time when its text stays the same, so nothing that needs it is built again.
+$(BUILD)/gen/%.h: $(GEN_STAMP)
+	@test -e $@
+$(BUILD)/gen/%.c: $(GEN_STAMP)
+	@test -e $@
+$(BUILD)/gen/%.re: $(GEN_STAMP)
+	@test -e $@
+$(BUILD)/gen/%.S: $(GEN_STAMP)
+	@test -e $@
+$(BUILD)/include/machine/%.h: $(GEN_STAMP)
+	@test -e $@
+$(BUILD)/man/%: $(GEN_STAMP)
+	@test -e $@
+
+# --- The parts --------------------------------------------------------------------
+
+-include tests/unit/unit.mk
+-include src/linux/module.mk
+-include src/vmctl/vmctl.mk
+-include tests/system/system.mk
+
+# --- Checks -----------------------------------------------------------------------
+
+.PHONY: check check-unit check-gen check-svm lint
+check: check-unit check-svm	## all tests: unit tests, then a booted system on emulated AMD
+
+check-unit: check-gen
+
+check-gen: $(GEN_STAMP)		## the generator's tests: every error message, determinism, the header
+	@$(PYTHON) -m unittest discover -q -t . -s tests/gen
+
+lint: $(GEN_STAMP)		## static checks: types, format, manual pages
+	@$(PYTHON) -m mypy --strict gen tests/gen
+	@mandoc -Tlint -Wwarning $(wildcard $(BUILD)/man/*.? docs/*.[1-9])
+	@clang-format --dry-run -Werror $(wildcard src/core/*.h)
+
+.PHONY: clean
+clean:				## remove everything that was built
+	rm -rf $(BUILD)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: ISC
+"""python3 -m gen [--spec DIR] [--out DIR]: 0 done, 1 the spec is wrong, 2 a bug here."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+
+from gen.errors import Errors, SpecError
+from gen.outputs import OUTPUTS
+from gen.render import render, write
+from gen.spec import Spec
+
+
+def run(spec_dir: Path, out_dir: Path) -> int:
+    errors = Errors()
+    spec = Spec(spec_dir, errors)
+    for name in sorted({model for output in OUTPUTS for model in output.models}):
+        try:
+            spec.model(name)
+        except SpecError:
+            pass  # noted; the other files have their say too
+    if len(errors) == 0:
+        for dest in write(out_dir, render(spec, OUTPUTS)):
+            print(f"  GEN     {out_dir / dest}")
+        return 0
+    for line in errors.lines():
+        print(line, file=sys.stderr)
+    return 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="gen", description="Generate code and manual from spec/.")
+    parser.add_argument("--spec", type=Path, default=Path("spec"), help="where the YAML is")
+    parser.add_argument("--out", type=Path, default=Path("build"), help="where the output goes")
+    parser.add_argument("--list", action="store_true", help="print the outputs and stop")
+    args = parser.parse_args()
+    if args.list:
+        for output in OUTPUTS:
+            print(args.out / output.dest)
+        return 0
+    try:
+        return run(args.spec, args.out)
+    except Exception:
+        traceback.print_exc()
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
