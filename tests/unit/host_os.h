@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * host_os.h - the types that host.h builds on, in user space.
+ *
+ * What the fake host can be told to do is in host_user.h.
+ */
+#ifndef HOST_OS_H
+#define HOST_OS_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* owner is the number of the thread inside, 0: nobody (atomic). */
+struct host_mutex {
+	pthread_mutex_t	m;
+	uint32_t	owner;
+	uint32_t	magic;
+	bool		reclaim;	/* taken by an invalidation: no allocation under it */
+};
+
+struct host_spinlock {
+	pthread_mutex_t	m;
+	uint32_t	owner;
+	uint32_t	magic;
+};
+
+#endif /* HOST_OS_H */

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * host_user.h - what a test can ask of the host in user space (host_user.c).
+ *
+ * The fake host enforces host.h: a service called in the wrong context (a
+ * sleep with preemption off, an allocation under a lock that invalidations
+ * take, an unlock by a stranger) prints what was wrong and aborts, which
+ * Check reports as a failed test. Physical addresses are virtual ones.
+ */
+#ifndef HOST_USER_H
+#define HOST_USER_H
+
+#include "host.h"
+
+#define HOST_USER_CPUS	8
+#define HOST_USER_LOG	8192
+
+/* Knobs and counters. host_user_reset() zeroes all but the noted defaults. */
+struct host_user {
+	struct host_caller caller;	/* default: uid 1000, pid 100 */
+	unsigned int cpus;		/* default HOST_USER_CPUS */
+
+	/* Allocations: see host_user_fail_alloc(). */
+	uint64_t allocs;		/* asked for, so far */
+	int64_t	 alloc_live;		/* objects alive */
+	int64_t	 alloc_bytes;		/* in live objects */
+	int64_t	 as_live;		/* references to address spaces */
+	int64_t	 watches_live;
+
+	/* User copies: the Nth from now fails with EFAULT; 0: none. */
+	int64_t	 fail_copy;
+	uint64_t copies;
+	/* Runs before each host_copy_in(), to change memory behind it. */
+	void	(*on_copy_in)(uint64_t uaddr, size_t len);
+
+	/* The current thread. */
+	bool	 signal;		/* pending for all threads */
+	bool	 resched;		/* until the next host_resched() */
+	uint64_t rescheds;
+	void	(*on_resched)(void);	/* may host_user_set_cpu() */
+	/* Asked each time; true makes the answer true. */
+	bool	(*on_signal_pending)(void);
+
+	/* CPUs */
+	unsigned int cpus_fail;		/* on() fails on CPU cpus_fail - 1 */
+	int	 cpus_errno;		/* with this; default -EIO */
+	bool	 cpus_on;
+	uint64_t kicks[HOST_USER_CPUS];
+	uint64_t kick_waits;
+	void	(*on_kick)(unsigned int cpu);
+
+	/* Guest memory */
+	uint64_t resolves, retries, dirtied, invalidations;
+	uint64_t last_dirty;		/* pa */
+	/* After host_watch_resolve() has its answer, before it returns. */
+	void	(*on_resolved)(uint64_t hva);
+
+	/* FPU and mitigations */
+	bool	 debug_active;		/* host breakpoints are armed */
+	uint64_t fpu_begins, predictor_barriers, guest_rans, machine_checks;
+
+	/* Time */
+	uint64_t ns, wall_ns;		/* defaults 1 s, 1 600 000 000 s */
+	uint64_t ns_step;		/* host_ns() advances by this */
+	uint32_t tsc_khz;		/* default 2 000 000 */
+	bool	 tsc_stable;		/* default true */
+
+	/* Words */
+	uint64_t infos, warns;
+	char	 log[HOST_USER_LOG];	/* the first lines, each with '\n' */
+	uint64_t trace_entries, trace_exits, trace_faults, trace_injects;
+	struct {
+		uint32_t vm, vcpu;
+		uint16_t kind;
+		uint64_t reason, rip, info1, info2;
+	} trace_exit;			/* the last one */
+	struct {
+		uint32_t vm, vcpu, access;
+		uint64_t gpa;
+		int	 result;
+	} trace_fault;
+	struct {
+		uint32_t vm, vcpu, error;
+		uint8_t	 type, vector;
+	} trace_inject;
+};
+extern struct host_user host_user;
+
+/* As at the start of the program. Objects still alive stay alive. */
+void	host_user_reset(void);
+/* Print and abort. */
+void	host_user_panic(const char *fmt, ...)
+	    __attribute__((format(printf, 1, 2), noreturn));
+
+/*
+ * The nth allocation from now fails, the others succeed; 0: none fails.
+ * host_user_alloc_failed() tells whether it came to that.
+ */
+void	host_user_fail_alloc(uint64_t nth);
+bool	host_user_alloc_failed(void);
+
+/* Does the calling thread hold this lock? */
+bool	host_user_mutex_mine(const struct host_mutex *m);
+
+/* The calling thread's CPU; each thread starts on one of its own. */
+void	host_user_set_cpu(unsigned int cpu);
+/* A CPU goes or comes while virtualisation is on. */
+void	host_user_cpu_down(unsigned int cpu);
+int	host_user_cpu_up(unsigned int cpu);
+/* Preemption and interrupts of the calling thread. */
+bool	host_user_preemptible(void);
+bool	host_user_irqs_off(void);
+/* For the simulated guest: has somebody kicked this CPU since interrupts were
+ * disabled? Or wait for that, at most ms milliseconds. */
+bool	host_user_kicked(void);
+bool	host_user_wait_kick(unsigned int ms);
+
+/* Other address spaces: 0 is the creator's, which every thread starts in. */
+void	host_user_set_as(unsigned int as);
+
+/*
+ * Guest memory of which the test says page by page what the host has. Memory
+ * that was not added is looked at for real: what can be read is present.
+ */
+struct host_user_page {
+	bool	 present;
+	bool	 pte_write;	/* the host's own mapping allows writes now */
+	bool	 device;	/* nothing the host may hand out */
+	uint8_t	 prot;		/* STAGE2_R and _W: what the mapping permits */
+	uint8_t	 order;
+};
+void	host_user_mem_add(void *p, size_t size, unsigned int prot);
+void	host_user_mem_remove(void *p);
+struct host_user_page *host_user_page(const void *va);
+/* The whole aligned 4 KiB << order around va is one present, writable page. */
+void	host_user_mem_huge(const void *va, unsigned int order);
+/*
+ * The host takes pages away: watches hear of it, then the pages are absent.
+ * False: a watch would have had to sleep, and nothing happened to the pages.
+ */
+bool	host_user_invalidate(const void *va, size_t size, bool may_block);
+
+#endif /* HOST_USER_H */
