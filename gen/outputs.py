@@ -16,4 +16,10 @@ class Output:
 
 
 OUTPUTS: tuple[Output, ...] = (
+    Output("vmmvar.h.j2", "include/machine/vmmvar.h", ("ioctls",)),
+    Output("ioctls.h.j2", "gen/ioctls.h", ("ioctls",)),
+    Output("ioctls.c.j2", "gen/ioctls.c", ("ioctls",)),
+    Output("insn_ops.h.j2", "gen/insn_ops.h", ("insns",)),
+    Output("insn.re.j2", "gen/insn.re", ("insns",)),
+    Output("svm_vmcb.h.j2", "gen/svm_vmcb.h", ("vmcb_fields",)),
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,18 @@ def wrap(text: str, prefix: str = "", width: int = 79) -> str:
                          break_long_words=False, break_on_hyphens=False)
 
 
+def plain(text: str) -> str:
+    """Documentation text without its `markup`, for comments."""
+    return text.replace("`", "")
+
+
+def break_condition(text: str, indent: str) -> str:
+    """A C condition on one line, or one line a term when that would be long."""
+    if len(text) + 8 * len(indent) <= 88:
+        return text
+    return re.sub(r" (\|\||&&) ", rf" \1\n{indent}    ", text)
+
+
 def environment() -> jinja2.Environment:
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -46,6 +59,8 @@ def environment() -> jinja2.Environment:
     env.filters["c_string"] = c_string
     env.filters["hex"] = c_hex
     env.filters["wrap"] = wrap
+    env.filters["plain"] = plain
+    env.filters["break_condition"] = break_condition
     return env
 
 
