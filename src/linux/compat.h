@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * compat.h - what differs between kernel versions, and nothing else.
+ *
+ * C files and assembly include it. A feature test on the kernel's own macros
+ * is better than a version number: distributions backport.
+ */
+#ifndef LINUX_COMPAT_H
+#define LINUX_COMPAT_H
+
+#include <linux/version.h>
+#include <asm/cpufeatures.h>
+#include <asm/nospec-branch.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "vmm needs Linux 6.1 or newer"
+#endif
+
+#ifdef __ASSEMBLY__
+
+/*
+ * VERW before the entry. Kernels that know TSA name the entry case on its own;
+ * older ones do it on the way to user space only when MDS asks for it.
+ */
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
+#define COMPAT_CLEAR_CPU_BUFFERS	VM_CLEAR_CPU_BUFFERS
+#elif defined(X86_FEATURE_CLEAR_CPU_BUF)
+#define COMPAT_CLEAR_CPU_BUFFERS	CLEAR_CPU_BUFFERS
+#else
+#define COMPAT_CLEAR_CPU_BUFFERS
+#endif
+
+/* SRSO's IBPB after each exit. */
+#ifdef X86_FEATURE_IBPB_ON_VMEXIT
+#define COMPAT_IBPB_ON_VMEXIT \
+	ALTERNATIVE "", "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT
+#else
+#define COMPAT_IBPB_ON_VMEXIT
+#endif
+
+#else /* !__ASSEMBLY__ */
+
+#include <linux/sched.h>
+#include <linux/percpu.h>
+#include <linux/smp.h>
+
+/* 6.12 has a second, lazy bit for the scheduler's wish. */
+static inline bool
+compat_need_resched(void)
+{
+#ifdef TIF_NEED_RESCHED_LAZY
+	if (test_thread_flag(TIF_NEED_RESCHED_LAZY))
+		return true;
+#endif
+	return need_resched();
+}
+
+/* A predictor barrier is due before this CPU runs user code (VMSCAPE). */
+static inline void
+compat_ibpb_exit_to_user(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
+
+#endif /* __ASSEMBLY__ */
+
+#endif /* LINUX_COMPAT_H */

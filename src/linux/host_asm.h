@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * host_asm.h - what the world switch of a backend needs from the kernel: the
+ * frame of a function, and the mitigations around a guest.
+ *
+ * All of them are the kernel's own alternatives: they turn into nothing, or
+ * into what this CPU needs, by the same settings that rule the rest of the
+ * host (mitigations=, spectre_v2=, spec_rstack_overflow=, ...).
+ *
+ *   HOST_FUNC_START(name), HOST_FUNC_END(name)
+ *	A global function; not traceable, no probes.
+ *   HOST_RET
+ *	Return, through the return thunk where the host wants it.
+ *   HOST_CLEAR_CPU_BUFFERS
+ *	Last before the guest, with its registers loaded. Clobbers ZF only.
+ *   HOST_STUFF_RSB reg
+ *	First after the guest; needs a valid stack. Clobbers reg and flags.
+ *   HOST_UNTRAIN_RET
+ *	Before the first return or indirect branch after the guest; needs the
+ *	host's GS base. Clobbers rax, rcx, rdx, flags.
+ *   HOST_IBPB_ON_VMEXIT
+ *	After HOST_UNTRAIN_RET. Clobbers rax, rcx, rdx, flags.
+ */
+#ifndef LINUX_HOST_ASM_H
+#define LINUX_HOST_ASM_H
+
+#include <linux/linkage.h>
+#include <asm/asm.h>
+#include <asm/alternative.h>
+#include "compat.h"
+
+#define HOST_FUNC_START(name)			\
+	.pushsection .noinstr.text, "ax";	\
+	SYM_FUNC_START(name)
+
+#define HOST_FUNC_END(name)			\
+	SYM_FUNC_END(name);			\
+	.popsection
+
+#define HOST_RET		RET
+
+#define HOST_CLEAR_CPU_BUFFERS	COMPAT_CLEAR_CPU_BUFFERS
+
+/*
+ * The kernel stuffs the RSB after an exit when it uses retpolines (SVM) or
+ * when it says so for exits (both vendors); do it for either.
+ */
+.macro HOST_STUFF_RSB reg:req
+	ALTERNATIVE_2 "jmp .Lskip_stuff_\@",				       \
+	    __stringify(__FILL_RETURN_BUFFER(\reg, RSB_CLEAR_LOOPS)),	       \
+	    X86_FEATURE_RETPOLINE,					       \
+	    __stringify(__FILL_RETURN_BUFFER(\reg, RSB_CLEAR_LOOPS)),	       \
+	    X86_FEATURE_RSB_VMEXIT
+.Lskip_stuff_\@:
+.endm
+
+#define HOST_UNTRAIN_RET	UNTRAIN_RET
+
+#define HOST_IBPB_ON_VMEXIT	COMPAT_IBPB_ON_VMEXIT
+
+#endif /* LINUX_HOST_ASM_H */

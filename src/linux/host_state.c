@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: ISC
+/*
+ * host_state.c - what the host owns of a CPU and lends to a guest: the FPU,
+ * branch predictors, machine checks, and the clocks.
+ */
+#include <linux/ktime.h>
+#include <linux/timekeeping.h>
+#include <asm/cpufeature.h>
+#include <asm/fpu/api.h>
+#include <asm/nospec-branch.h>
+#include <asm/tsc.h>
+
+#include "host.h"
+#include "compat.h"
+
+/*
+ * The section is the kernel's own: while it lasts, irq_fpu_usable() is false,
+ * so what an interrupt brings in does without the FPU or waits. Nothing is
+ * initialised: the caller loads everything.
+ */
+void
+host_fpu_begin(void)
+{
+	kernel_fpu_begin_mask(0);
+}
+
+void
+host_fpu_end(void)
+{
+	kernel_fpu_end();
+}
+
+void
+host_predictor_barrier(void)
+{
+	indirect_branch_prediction_barrier();
+}
+
+void
+host_guest_ran(void)
+{
+	compat_ibpb_exit_to_user();
+}
+
+/*
+ * An intercepted #MC is not pending any more (APM 2 15.12.18), so the handler
+ * is called through its gate, on its own stack and with all that its entry
+ * code does. The banks still hold what happened.
+ */
+void
+host_machine_check(void)
+{
+	asm volatile("int $18" : : : "memory");
+}
+
+/*
+ * Boot time by the raw clock: it runs at the TSC's rate, not steered by NTP,
+ * so that what two vCPUs compute from the TSC and from different updates
+ * agrees; and it counts time asleep.
+ */
+uint64_t
+host_ns(void)
+{
+	return ktime_to_ns(ktime_add(ktime_get_raw(),
+	    ktime_mono_to_any(0, TK_OFFS_BOOT)));
+}
+
+uint64_t
+host_wall_ns(void)
+{
+	return ktime_get_real_ns();
+}
+
+uint32_t
+host_tsc_khz(void)
+{
+	return tsc_khz;
+}
+
+bool
+host_tsc_stable(void)
+{
+	return boot_cpu_has(X86_FEATURE_CONSTANT_TSC) &&
+	    boot_cpu_has(X86_FEATURE_NONSTOP_TSC) && !check_tsc_unstable();
+}
