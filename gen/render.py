@@ -39,9 +39,41 @@ def plain(text: str) -> str:
     return text.replace("`", "")
 
 
+def mdoc(text: str) -> str:
+    """Documentation text as mdoc(7): a line a sentence, `names` set by what they are."""
+    lines: list[str] = []
+    for sentence in re.split(r"(?<=[.:;]) (?=[A-Z`0-9])", text):
+        for part in re.split(r"(?:^| )(\(?`[^`]*`[.,:;)]*)(?= |$)", sentence):
+            if part.strip():
+                lines.append(_mdoc_line(part.strip()))
+    return "\n".join(lines)
+
+
+def _mdoc_line(part: str) -> str:
+    name = re.fullmatch(r"(\(?)`([^`]*)`([.,:;)]*)", part)
+    if name is None:
+        text = part.replace("\\", "\\e")
+        return textwrap.fill("\\&" + text if text[0] in ".'" else text, 79,
+                             break_on_hyphens=False)
+    before, word, after = name.groups()
+    if word.startswith("struct "):
+        macro, word = "Vt", f'"{word}"'
+    else:
+        macro = "Dv" if word.isupper() else "Va"
+    return " ".join([f".{macro}", *before, word, *after])
+
+
+def c_comment(text: str, indent: str = "") -> str:
+    """A C comment, on one line when it fits."""
+    line = f"{indent}/* {text} */"
+    if len(line.expandtabs(8)) <= 96:
+        return line
+    return f"{indent}/*\n{wrap(text, indent + ' * ', 90)}\n{indent} */"
+
+
 def break_condition(text: str, indent: str) -> str:
     """A C condition on one line, or one line a term when that would be long."""
-    if len(text) + 8 * len(indent) <= 88:
+    if len(text) + 8 * len(indent) <= 86:
         return text
     return re.sub(r" (\|\||&&) ", rf" \1\n{indent}    ", text)
 
@@ -59,6 +91,8 @@ def environment() -> jinja2.Environment:
     env.filters["c_string"] = c_string
     env.filters["hex"] = c_hex
     env.filters["wrap"] = wrap
+    env.filters["c_comment"] = c_comment
+    env.filters["mdoc"] = mdoc
     env.filters["plain"] = plain
     env.filters["break_condition"] = break_condition
     return env

@@ -159,6 +159,8 @@ class Ioctl:
 @dataclass(frozen=True)
 class Ioctls:
     revision: str
+    release: str  # of OpenBSD
+    date: str
     group: str
     doc: str
     constants: tuple[Constant, ...]
@@ -169,14 +171,10 @@ class Ioctls:
     differences: tuple[str, ...]
 
     @property
-    def extensions(self) -> tuple[tuple[str, str], ...]:
-        """(name, doc) of everything that is ours."""
-        found = [(c.name, c.doc) for c in self.constants if c.extension]
-        for enum in self.enums:
-            found += [(c.name, c.doc) for c in enum.values if c.extension or enum.extension]
-        for struct in self.structs:
-            found += [(m.name, m.doc) for m in struct.members if m.extension]
-        return tuple(found)
+    def parts(self) -> tuple[Struct, ...]:
+        """Structs that are no ioctl's argument by themselves."""
+        arguments = {ioctl.struct.name for ioctl in self.ioctls}
+        return tuple(struct for struct in self.structs if struct.name not in arguments)
 
 
 def build(spec: Spec, errors: Errors) -> Ioctls:
@@ -208,6 +206,8 @@ class _Builder:
         ioctls = tuple(self._ioctls(doc["ioctls"]))
         return Ioctls(
             revision=doc["interface"]["revision"],
+            release=doc["interface"]["revision"].removeprefix("openbsd-"),
+            date=doc["interface"]["date"],
             group=doc["interface"]["group"],
             doc=doc["interface"]["doc"],
             constants=constants,
@@ -264,7 +264,7 @@ class _Builder:
                                  row.get("extension", False))
 
     def _number(self, row: Map | Seq, key: object) -> int:
-        value: Any = row[key]  # type: ignore[index]
+        value: Any = row[str(key)] if isinstance(row, Map) else row[int(str(key))]
         if isinstance(value, int):
             return value
         if value not in self._constants:
