@@ -139,7 +139,7 @@ static void
 last_cpu_resume(void)
 {
 	if (cpu_on())
-		host_warn("virtualisation did not come back after suspend");
+		host_warn("vmm: no virtualisation after suspend\n");
 }
 
 static struct syscore_ops last_cpu_ops = {

@@ -11,9 +11,11 @@
 
 /*
  * No warning on failure: the size of most requests is the caller's wish.
- * No retries without end: a caller in a full control group gets -ENOMEM.
+ * No victim for it either: who asks for a VM that does not fit into the
+ * machine or the control group gets -ENOMEM, and the OOM killer sleeps on.
  */
-#define ALLOC_FLAGS	(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)
+#define ALLOC_FLAGS	(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | \
+			 __GFP_RETRY_MAYFAIL)
 
 void *
 host_alloc(size_t size)

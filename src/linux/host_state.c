@@ -45,12 +45,16 @@ host_guest_ran(void)
 /*
  * An intercepted #MC is not pending any more (APM 2 15.12.18), so the handler
  * is called through its gate, on its own stack and with all that its entry
- * code does. The banks still hold what happened.
+ * code does. The banks still hold what happened. A kernel without a handler
+ * has no gate.
  */
 void
 host_machine_check(void)
 {
-	asm volatile("int $18" : : : "memory");
+	if (IS_ENABLED(CONFIG_X86_MCE))
+		asm volatile("int $18" : : : "memory");
+	else
+		host_warn("vmm: machine check in a guest, and no handler\n");
 }
 
 /*
