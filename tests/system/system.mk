@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: ISC
+#
+# System tests: a Linux host in an emulator, with the module loaded.
+#
+#   make check-svm			all cases, on an emulated AMD machine
+#   make check-svm TESTS='run/io/*'	those that match
+#   make check-svm V=1			passed ones are listed too
+#   make check-svm KREL=...		on another Debian kernel with headers here
+
+SYSTEM		:= $(BUILD)/system
+TESTS		?=
+# The kernel to test on: the newest whose cloud headers are here.
+TEST_KREL	= $(if $(filter command line environment,$(origin KREL)),$(KREL),$(patsubst \
+	/lib/modules/%/build,%,$(lastword $(shell ls -d /lib/modules/*-cloud-amd64/build \
+	2>/dev/null | sort -V))))
+
+SYSTEM_CFLAGS	:= -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wstrict-prototypes \
+		-Wmissing-prototypes -pthread -fno-toplevel-reorder \
+		-I$(SYSTEM) -I$(BUILD)/include
+SYSTEM_SRC	:= $(sort $(wildcard tests/system/*.c))
+SYSTEM_OBJ	= $(SYSTEM_SRC:tests/system/%.c=$(SYSTEM)/%.o) $(SYSTEM)/embed.o
+GUESTS		:= real:0x8000 prot:0x1a000 long:0x20000
+GUEST_BIN	:= $(foreach g,$(GUESTS),$(SYSTEM)/$(firstword $(subst :, ,$(g))).bin)
+
+.PHONY: deps system-tests check-svm check
+
+deps:			## install what is missing of the packages everything here needs
+	@tests/system/deps
+
+check-svm: generate	## system tests in an emulated AMD machine (TESTS='run/io/*' V=1)
+	@test -n "$(TEST_KREL)" || { echo >&2 "no headers of a Debian cloud kernel: make deps"; \
+		exit 1; }
+	@mkdir -p $(SYSTEM)
+	@$(MAKE) --no-print-directory module KREL=$(TEST_KREL) > $(SYSTEM)/module.log 2>&1 || { \
+		cat $(SYSTEM)/module.log; exit 1; }
+	@$(MAKE) --no-print-directory system-tests
+	@set -f; PYTHON=$(PYTHON) V=$(V) tests/system/check-svm $(TEST_KREL) $(TESTS)
+
+check:			## all tests; the last line adds up
+	@MAKE=$(MAKE) tests/system/check
+
+# --- The test program ---------------------------------------------------------
+
+system-tests: $(SYSTEM)/vmmtest
+
+$(SYSTEM)/vmmtest: $(SYSTEM_OBJ)
+	$(CC) -static -pthread -o $@ $^
+
+$(SYSTEM)/%.o: tests/system/%.c $(SYSTEM)/guest.h
+	@mkdir -p $(@D)
+	$(CC) $(SYSTEM_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(SYSTEM)/embed.o: tests/guest/embed.S $(GUEST_BIN)
+	$(CC) -Wa,-I$(SYSTEM) -c -o $@ $<
+
+# --- The guests: flat binaries, and a header that says where things are in them
+
+define GUEST
+$(SYSTEM)/$(1).elf: tests/guest/$(1).S tests/guest/layout.h
+	@mkdir -p $(SYSTEM)
+	$$(CC) -c -o $(SYSTEM)/$(1).guest.o $$<
+	$$(LD) -m elf_x86_64 -static --no-warn-rwx-segments -Ttext=$(2) -e $(1)_start -o $$@ \
+		$(SYSTEM)/$(1).guest.o
+endef
+$(foreach g,$(GUESTS),$(eval $(call GUEST,$(firstword $(subst :, ,$(g))),$(lastword \
+	$(subst :, ,$(g))))))
+
+$(SYSTEM)/%.bin: $(SYSTEM)/%.elf
+	objcopy -O binary -j .text $< $@
+
+$(SYSTEM)/guest.h: $(GUEST_BIN:.bin=.elf) tests/system/system.mk
+	nm $(filter %.elf,$^) | awk '$$2 == "T" && $$3 !~ /^_/ { printf "#define g_%s 0x%s\n", $$3, $$1 }' > $@
+
+-include $(wildcard $(SYSTEM)/*.d)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: ISC
+"""Read what a booted host reported, print it, and judge it.
+
+Passed is only what said so. A run without a plan, with fewer results than
+planned, with a skipped case, without the test program's exit status, or with a
+complaint of the kernel on the console has failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PLAN = re.compile(r"^1\.\.(\d+)$")
+RESULT = re.compile(r"^(ok|not ok) (\d+) - (.*?)(?: # (\d+) ms)?$")
+STATUS = re.compile(r"^# status (\S+)$")
+TROUBLE = re.compile(
+    r"\bBUG:|WARNING:|Oops\b|general protection|[Kk]ernel panic|soft lockup|hard LOCKUP|"
+    r"detected stall|self-detected|Call Trace|unchecked MSR access|blocked for more than|"
+    r"UBSAN|KASAN|list_(?:add|del) corruption|Bad page|Bad rss-counter|refcount_t:|"
+    r"invalid opcode:|double fault|scheduling while atomic|unable to handle|"
+    r"HARNESS: time is up")
+
+
+@dataclass
+class Run:
+    """What one boot reported."""
+
+    plan: int | None = None
+    passed: int = 0
+    failed: int = 0
+    status: str | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def problem(self, text: str) -> None:
+        """Something that is no verdict of a case but makes the run a failure."""
+        self.problems.append(text)
+
+
+def read_tap(lines: list[str], run: Run, verbose: bool) -> None:
+    """Count the results; show the failed ones, or all."""
+    shown = False
+    for line in lines:
+        if match := PLAN.match(line):
+            if run.plan is not None:
+                run.problem("two plans")
+            run.plan = int(match[1])
+        elif match := RESULT.match(line):
+            good = match[1] == "ok" and "SKIP" not in match[3]
+            if int(match[2]) != run.passed + run.failed + 1:
+                run.problem(f"result {match[2]} is out of turn")
+            run.passed += good
+            run.failed += not good
+            shown = verbose or not good
+            if shown:
+                print(f"{'ok' if good else 'FAILED':6} {match[3]}"
+                      + (f"  ({match[4]} ms)" if match[4] else ""))
+        elif match := STATUS.match(line):
+            run.status = match[1]
+        elif line.startswith("Bail out!"):
+            run.problem(line)
+        elif shown and line.startswith("#"):
+            print("    " + line[1:].strip())
+
+
+def judge(run: Run) -> None:
+    """What is missing from the report."""
+    if run.plan is None:
+        run.problem("the test program printed no plan")
+    elif run.plan == 0:
+        run.problem("the plan is empty")
+    elif run.plan > run.passed + run.failed:
+        run.problem(f"{run.plan - run.passed - run.failed} of {run.plan} cases did not run")
+    elif run.plan < run.passed + run.failed:
+        run.problem("more results than planned")
+    if run.status is None:
+        run.problem("the test program did not end")
+    elif run.status != "0" and run.failed == 0:
+        run.problem(f"the test program ended with status {run.status}")
+
+
+def main() -> int:
+    """The exit status is the verdict."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tap", type=Path, required=True)
+    parser.add_argument("--console", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="file for the counts")
+    parser.add_argument("--verbose", action="store_true", help="show passed cases too")
+    args = parser.parse_args()
+
+    run = Run()
+    tap = args.tap.read_text(errors="replace") if args.tap.exists() else ""
+    console = args.console.read_text(errors="replace") if args.console.exists() else ""
+    read_tap(tap.replace("\r", "").splitlines(), run, args.verbose)
+    judge(run)
+    for number, line in enumerate(console.replace("\r", "").splitlines(), 1):
+        if TROUBLE.search(line):
+            run.problem(f"{args.console}:{number}: {line.strip()}")
+            break
+    missing = max(0, (run.plan or 0) - run.passed - run.failed)
+    failed = run.failed + missing
+    if run.problems and failed == 0:
+        failed = 1
+    for text in run.problems:
+        print(f"FAILED {text}")
+    args.out.write_text(f"{run.passed} passed, {failed} failed\n")
+    print(f"{run.passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
