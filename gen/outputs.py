@@ -23,4 +23,9 @@ OUTPUTS: tuple[Output, ...] = (
     Output("insn_ops.h.j2", "gen/insn_ops.h", ("insns",)),
     Output("insn.re.j2", "gen/insn.re", ("insns",)),
     Output("svm_vmcb.h.j2", "gen/svm_vmcb.h", ("vmcb_fields",)),
+    Output("exits.h.j2", "gen/exits.h", ("exit_reasons",)),
+    Output("exits.c.j2", "gen/exits.c", ("exit_reasons",)),
+    Output("exits_trace.h.j2", "gen/exits_trace.h", ("exit_reasons",)),
+    Output("arch.h.j2", "gen/arch.h", ("arch",)),
+    Output("arch.c.j2", "gen/arch.c", ("arch",)),
 )
