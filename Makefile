@@ -77,7 +77,6 @@ $(BUILD)/man/%: $(GEN_STAMP)
 # --- Checks -----------------------------------------------------------------------
 
 .PHONY: check check-unit check-gen check-svm lint
-check: check-unit check-svm	## all tests: unit tests, then a booted system on emulated AMD
 
 check-gen: $(GEN_STAMP)		## the generator's tests: every error message, determinism, the header
 	@$(PYTHON) -m unittest discover -q -t . -s tests/gen

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: ISC
+# shellcheck shell=bash
 # lib.sh - a Linux host in an emulator: its kernel, its file system, its boot.
 # Sourced by scripts that run with `set -eu` at the top of the source tree.
 
