@@ -62,9 +62,12 @@ void	stage2_fini(struct stage2 *s);
 /*
  * Map one leaf at gpa (aligned to its level); prot needs STAGE2_R. What was
  * there is replaced; a large leaf in the way is split, a table in the way of
- * a large leaf is deferred. *flush becomes true when a present translation
- * was changed or taken away, and is left alone otherwise.
+ * a large leaf is deferred. *flush becomes true when a CPU may hold on to
+ * something that is no longer so (another page, a right taken away, a table
+ * taken out), and is left alone otherwise: a right that was only added needs
+ * no flush, for CPUs walk the tables again before they report a fault.
  * -ENOMEM: the cache ran dry; the table still says what it said.
+ * -EINVAL: gpa has more bits than the walk (48).
  */
 int	stage2_map(struct stage2 *s, uint64_t gpa, uint64_t pa,
 	    enum stage2_level level, unsigned int prot,

@@ -85,6 +85,13 @@ might_reclaim(const char *what)
 		host_user_panic("%s under a lock that invalidations take", what);
 }
 
+/* A small quarantine: the suites allocate pages by the hundred thousand. */
+const char *
+__asan_default_options(void)
+{
+	return "quarantine_size_mb=16:detect_leaks=1";
+}
+
 /* --- Reset ---------------------------------------------------------------- */
 
 static int64_t fail_alloc;	/* counts down to 0, then fails once */
