@@ -78,8 +78,13 @@ $(BUILD)/man/%: $(GEN_STAMP)
 
 .PHONY: check check-unit check-gen check-svm lint
 
+# A part of check-unit, by itself.
+.PHONY: check-gen golden
 check-gen: $(GEN_STAMP)		## the generator's tests: every error message, determinism, the header
 	@$(PYTHON) -m unittest discover -q -t . -s tests/gen
+
+golden:				## rewrite the expected error messages; review what changes
+	@$(PYTHON) -m tests.gen.golden
 
 lint: $(GEN_STAMP)		## static checks: types, format, manual pages
 	@$(PYTHON) -m mypy --strict gen tests/gen

@@ -14,14 +14,19 @@ from gen.render import render, write
 from gen.spec import Spec
 
 
-def run(spec_dir: Path, out_dir: Path) -> int:
-    errors = Errors()
-    spec = Spec(spec_dir, errors)
+def build(spec: Spec) -> None:
+    """Every model; what is wrong with one is noted and the others have their say too."""
     for name in sorted({model for output in OUTPUTS for model in output.models}):
         try:
             spec.model(name)
         except SpecError:
-            pass  # noted; the other files have their say too
+            pass
+
+
+def run(spec_dir: Path, out_dir: Path) -> int:
+    errors = Errors()
+    spec = Spec(spec_dir, errors)
+    build(spec)
     if len(errors) == 0:
         for dest in write(out_dir, render(spec, OUTPUTS)):
             print(f"  GEN     {out_dir / dest}")

@@ -14,13 +14,13 @@ from typing import Any, Iterator
 
 import yaml
 
-from gen.errors import Errors, Message, Pos, SpecError
+from gen.errors import Errors, Message, Pos, SpecError, where
 
 NO_FILE = Message("the file is missing", "create it, or take its outputs from gen/outputs.py")
 NOT_ISC = Message("line 1 is no licence tag", "# SPDX-License-Identifier: ISC")
 BAD_YAML = Message("not YAML, {problem}", "one document of mappings and sequences")
 BAD_KEY = Message("a key that is no plain word", "write keys as plain strings")
-DUPLICATE_KEY = Message("key '{name}' stands twice", "keep one, the first is in line {first}")
+DUPLICATE_KEY = Message("key '{name}' stands twice", "keep one, the first is at {first}")
 NO_ALIAS = Message("anchors, aliases and tags are not read", "write the value out")
 TOP_LEVEL = Message("the top level is no mapping", "a mapping of named lists")
 
@@ -141,7 +141,7 @@ class _Builder:
             if not isinstance(key, str):
                 continue
             if key in node:
-                self._errors.add(Pos(self._name, at), DUPLICATE_KEY, name=key, first=node.line_of(key))
+                self._errors.add(Pos(self._name, at), DUPLICATE_KEY, name=key, first=where(node, key))
                 continue
             node.put(key, value, at)
         return node

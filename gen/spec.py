@@ -7,11 +7,9 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from gen.errors import Errors, Message, Pos, SpecError
+from gen.errors import Errors, SpecError
 from gen.load import Doc, load_file
 from gen.validate import validate
-
-CYCLE = Message("the models need each other, {cycle}", "let one of them read the other's doc()")
 
 _SCHEMAS = Path(__file__).parent / "schema"
 
@@ -19,10 +17,12 @@ _SCHEMAS = Path(__file__).parent / "schema"
 class Spec:
     """What models see of the world."""
 
-    def __init__(self, directory: Path, errors: Errors) -> None:
+    def __init__(self, directory: Path, errors: Errors,
+                 docs: dict[str, Doc | None] | None = None) -> None:
+        """`docs` are documents that have been read and found valid before."""
         self._directory = directory
         self._errors = errors
-        self._docs: dict[str, Doc | None] = {}
+        self._docs = dict(docs or {})
         self._models: dict[str, Any] = {}
         self._building: list[str] = []
 
@@ -35,13 +35,15 @@ class Spec:
             raise SpecError(name)
         return doc
 
+    def documents(self) -> dict[str, Doc]:
+        """The valid documents read so far."""
+        return {name: doc for name, doc in self._docs.items() if doc is not None}
+
     def model(self, name: str) -> Any:
         """What gen.model.NAME builds; SpecError when its documents do not allow it."""
         if name not in self._models:
             if name in self._building:
-                cycle = " -> ".join([*self._building, name])
-                self._errors.add(Pos(f"spec/{name}.yaml", 1), CYCLE, cycle=cycle)
-                raise SpecError(name)
+                raise AssertionError(" -> ".join([*self._building, name]))
             self._building.append(name)
             try:
                 module = importlib.import_module(f"gen.model.{name}")

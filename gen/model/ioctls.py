@@ -195,6 +195,7 @@ class _Builder:
         self._constants: dict[str, Constant] = {}
         self._enums: dict[str, Enum] = {}
         self._structs: dict[str, Struct] = {}
+        self._broken: set[str] = set()  # structs with errors of their own
 
     def build(self) -> Ioctls:
         doc = self._doc
@@ -287,6 +288,7 @@ class _Builder:
         for item in row["members"]:
             member = self._member(row, item)
             if member is None:
+                self._broken.add(name)
                 return
             align = max(align, member.align)
             offset = _round(offset, member.align)
@@ -323,8 +325,9 @@ class _Builder:
         later = {row["name"] for row in self._doc["structs"]} if pointer else set()
         inner = self._structs.get(kind)
         if kind not in _SCALARS and inner is None and kind not in later:
-            known = ", ".join(sorted(_SCALARS))
-            self._errors.add(item, UNKNOWN_TYPE, "type", name=kind, known=known)
+            if kind not in self._broken:
+                known = ", ".join(sorted(_SCALARS))
+                self._errors.add(item, UNKNOWN_TYPE, "type", name=kind, known=known)
             return None
         if pointer:
             size = align = 8
@@ -368,11 +371,9 @@ class _Builder:
                 self._errors.add(row, EXTENSION_NUMBER, "number", name=name, number=number)
             struct = self._structs.get(row["struct"])
             if struct is None:
-                # A struct with an error of its own is no second error here.
-                known = [item["name"] for item in self._doc["structs"]]
-                if row["struct"] not in known:
+                if row["struct"] not in self._broken:
                     self._errors.add(row, UNKNOWN_STRUCT, "struct", ioctl=name, name=row["struct"],
-                                     known=", ".join(sorted(known)))
+                                     known=", ".join(self._structs))
                 continue
             out = row["direction"] == "inout"
             for member in struct.members:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: ISC
+"""Tests of the generator and of what it writes."""

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: ISC
+"""What the tests of the generator share."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+SPEC = ROOT / "spec"
+
+
+def scratch() -> Path:
+    """A directory that goes when the tests are over."""
+    path = Path(tempfile.mkdtemp(prefix="vmm-gen-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+def generate(out: Path, spec: Path = SPEC, seed: str = "0") -> subprocess.CompletedProcess[str]:
+    """Run the generator as `make generate` does."""
+    return subprocess.run(
+        [sys.executable, "-m", "gen", "--spec", str(spec), "--out", str(out)],
+        cwd=ROOT, env=dict(os.environ, PYTHONHASHSEED=seed), text=True, capture_output=True,
+        check=False)
+
+
+@functools.cache
+def generated() -> Path:
+    """Everything, generated once."""
+    out = scratch()
+    done = generate(out)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return out
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file below a directory."""
+    return {str(path.relative_to(directory)): path.read_bytes()
+            for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def compile_c(compiler: str, source: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Give `source` to a compiler on its standard input, with warnings as errors."""
+    language = "c++" if compiler.endswith("++") else "c"
+    return subprocess.run(
+        [compiler, "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{generated() / 'include'}",
+         *flags, "-x", language, "-"],
+        input=source, text=True, capture_output=True, check=False)
