@@ -21,6 +21,8 @@ struct guest_mode {
 struct backend {
 	const char *name;		/* "SVM/RVI", as the attach line has it */
 	const struct stage2_format *stage2;
+	uint8_t	 msr_vendor;		/* MSR_VENDOR_*: which rows apply */
+	uint16_t window_reason;		/* exit reason "interrupt window" */
 
 	/* May this CPU be used? -ENODEV with a sentence in the log. Sleeps. */
 	int	(*attach)(void);
@@ -49,6 +51,9 @@ struct backend {
 	void	(*seg_get)(struct vcpu *v, enum sreg s,
 		    struct vcpu_segment_info *seg);
 	void	(*mode)(struct vcpu *v, struct guest_mode *m);
+
+	/* Guest TSC = host TSC + v->tsc_offset from the next entry on. */
+	void	(*tsc_offset)(struct vcpu *v);
 
 	/* Bring the vCPU onto this CPU / take it off. Preemption off. */
 	void	(*load)(struct vcpu *v);

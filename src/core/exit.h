@@ -26,7 +26,6 @@ exit_handler emulate_msr;
 exit_handler emulate_cr;
 exit_handler emulate_xsetbv;
 exit_handler emulate_skip;	/* nothing to do but step over it (WBINVD) */
-exit_handler emulate_task_switch;
 
 /* action: user, payload: NAME -> user_NAME. */
 exit_handler user_plain;	/* no payload */

@@ -169,6 +169,9 @@ void	host_cpuset_clear(struct host_cpuset *s);
 void	host_cpuset_add(struct host_cpuset *s, unsigned int cpu);
 void	host_cpuset_kick_wait(struct host_cpuset *s);
 
+/* Has the host breakpoints armed on this CPU? Preemption off. */
+bool	host_debug_active(void);
+
 /* --- FPU ----------------------------------------------------------------- */
 
 /*
@@ -185,7 +188,7 @@ void	host_fpu_end(void);
 void	host_predictor_barrier(void);
 /* A guest has run on this CPU: what leaving to user space needs, is noted. */
 void	host_guest_ran(void);
-/* #MC intercepted in a guest: hand it to the host's handler. IRQs off. */
+/* #MC intercepted in a guest: hand it to the host's handler. Preemption off. */
 void	host_machine_check(void);
 
 /* --- Time ---------------------------------------------------------------- */

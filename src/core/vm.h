@@ -3,10 +3,11 @@
  * vm.h - the driver's objects: who owns them, which lock guards what.
  *
  * Lock order, outermost first:
- *   vmm.lock (mutex)       the list of VMs, ids, virtualisation on/off
- *   vcpu.lock (mutex)      one vCPU: RUN holds it for as long as it runs
+ *   vcpu.lock (mutex)       one vCPU: RUN holds it for as long as it runs
+ *   vmm.lock (mutex)        virtualisation on and off, the count of vCPUs
  *   [address-space locks of the host]
- *   vm.mem_lock (mutex)    second-stage tables and protections
+ *   vm.mem_lock (mutex)     second-stage tables and protections
+ *   vmm.table_lock (spin)   ids, the table of VMs, the sessions' lists
  *
  * References: a VM starts with one reference, held by the list; every ioctl
  * takes one for its duration. Delisting drops the list's. vCPUs live and die
@@ -28,9 +29,16 @@ struct vm;
 struct vcpu;
 struct backend;
 
+/* Could a CPU with 48-bit linear addresses use this one? (SDM 1 3.3.7.1) */
+static inline bool
+arch_canonical(uint64_t va)
+{
+	return (uint64_t)((int64_t)(va << 16) >> 16) == va;
+}
+
 /* One open of /dev/vmm: the owner of the VMs it created. */
 struct vmm_session {
-	struct vm *vms;		/* list through vm.session_next; vmm.lock */
+	struct vm *vms;		/* through vm.session_next; table_lock */
 };
 
 /* A piece of guest-physical memory; constant between init and fini. */
@@ -53,10 +61,11 @@ struct vm {
 	struct vm_range range[VMM_MAX_MEM_RANGES];
 	unsigned int ncpus;
 	struct vcpu *vcpu[VMM_MAX_VCPUS_PER_VM];
-	uint64_t tsc_offset;	/* guest TSC = host TSC + this */
+	uint64_t tsc_start;	/* host TSC at creation: the guest's zero */
+	uint64_t ns_start;	/* host_ns() then */
 
-	/* vmm.lock */
-	struct vm *next;	/* the list of all VMs */
+	/* table_lock */
+	struct vm *next;	/* in its bucket of the table */
 	struct vm *session_next;
 	struct vmm_session *session;
 
@@ -139,7 +148,6 @@ struct pending_io {
 /* vcpu.requests; set by anybody with vcpu_request(), taken by the run loop. */
 #define VCPU_REQ_TERM	0x1u	/* the VM is ending */
 #define VCPU_REQ_YIELD	0x2u	/* somebody wants vcpu.lock: leave RUN */
-#define VCPU_REQ_INTR	0x4u	/* look at vcpu.intr again */
 
 struct vcpu {
 	struct vm *vm;		/* constant */
@@ -169,20 +177,26 @@ struct vcpu {
 	struct event inject;	/* goes into the next entry; EVENT_NONE: none */
 	uint64_t irr[4];	/* client vectors not yet delivered */
 	bool	 irqready;	/* for vrp_irqready, as of the last exit */
+	bool	 faulted;	/* the exit's handler raised an exception */
+	bool	 loaded;	/* guest FPU, XCR0 and the like are on the CPU */
+	bool	 flush;		/* drop this vCPU's translations at next entry */
+	uint64_t tsc_offset;	/* guest TSC = host TSC + this */
 	struct pending_io io;
 	uint16_t exit_reason;	/* what the client was told */
 	struct vm_exit vmexit;	/* what the client gets */
 
 	struct {
-		uint64_t gpa;	/* as written by the guest, low bits too */
-		uint32_t version;	/* updates so far */
+		uint64_t gpa;	/* as written, low bits too; sync_* */
+		uint32_t version;	/* updates so far; sync_* */
+		bool	 dirty;	/* publish before the next entry; sync_* */
+		bool	 wall_due;	/* the wall clock likewise */
 		uint64_t wall_gpa;
-		bool	 dirty;	/* publish before the next entry */
+		uint64_t published;	/* host TSC of the last update */
+		uint64_t period;	/* ticks between updates */
 	} pvclock;
 
 	uint64_t exits[EXIT_KINDS];	/* counters, for statistics */
 
-	int	 last_cpu;	/* CPU of the last load, -1: none; backend */
 	void	*backend;	/* the backend's own, per vCPU */
 };
 
@@ -201,6 +215,35 @@ void	vmm_close(struct vmm_session *s);
 /* Any ioctl: copies in, checks, dispatches, copies out (generated table).
  * 0 or a negative errno; -ENOTTY for an unknown command. May sleep. */
 int	vmm_ioctl(struct vmm_session *s, unsigned int cmd, uint64_t uarg);
+
+/*
+ * The VM named id, if the caller may use it, with a reference.
+ * -ENOENT: none; -EPERM: another user's.
+ */
+int	vm_get(uint32_t id, bool admin_too, struct vm **vm);
+void	vm_put(struct vm *vm);
+/*
+ * The same and its vCPU, with vcpu.lock held; a vCPU that is running is made
+ * to leave RUN first. -ENOENT, -EPERM, -EINTR. May sleep.
+ */
+int	vcpu_acquire(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **v);
+void	vcpu_release(struct vcpu *v);
+
+/* For statistics: every VM the caller may see, under a reference each. */
+void	vmm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg);
+
+/* --- vcpu.c --------------------------------------------------------------- */
+
+/* Build and free one; -ENOMEM. May sleep. */
+int	vcpu_create(struct vm *vm, uint32_t id, struct vcpu **v);
+void	vcpu_destroy(struct vcpu *v);
+
+/*
+ * The client's registers, by VM_RWREGS_* groups, after the checks that the
+ * CPU would make on the guest's own loads. -EINVAL: nothing changed.
+ */
+int	vcpu_regs_write(struct vcpu *v, uint64_t groups,
+	    const struct vcpu_reg_state *r);
 
 /* Flush every vCPU's second-stage translations and wait; mem_lock. */
 void	vm_flush(struct vm *vm);

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * backends.c - the vendors, in the order in which they are asked.
+ */
+#include "backend.h"
+
+const struct backend *const vmm_backends[] = {
+	&svm_backend,
+	NULL
+};

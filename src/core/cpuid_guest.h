@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cpuid_guest.h - what CPUID says inside a guest (policy: spec/cpuid.yaml).
+ */
+#ifndef CORE_CPUID_GUEST_H
+#define CORE_CPUID_GUEST_H
+
+#include "vm.h"
+#include "cpuid.h"
+
+/* Combine the rules with this host's CPUID; once, at attach. */
+void	cpuid_init(void);
+
+/* The answer for one leaf on this vCPU. */
+void	cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf,
+	    struct cpuid_regs *out);
+/* Does every guest on this host see the feature? */
+bool	cpuid_guest_has(enum cpuid_feature f);
+/* The bits of `needs` whose features guests see. */
+uint64_t cpuid_allowed_bits(const struct arch_bit_need *needs, unsigned int n);
+
+#endif /* CORE_CPUID_GUEST_H */

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cr.c - writes to CR0, CR4, EFER and XCR0 that the driver checks.
+ *
+ * A guest can set exactly the bits whose feature its CPUID shows; every other
+ * write raises the exception that the manual names (APM 2 3.1, 15.8).
+ */
+#include "cr.h"
+#include "backend.h"
+#include "cpuid_guest.h"
+#include "exit.h"
+#include "fpu.h"
+#include "gva.h"
+#include "insn_fetch.h"
+
+/* Bits of CR0 that LMSW reaches. */
+#define CR0_MSW	(ARCH_CR0_PE | ARCH_CR0_MP | ARCH_CR0_EM | ARCH_CR0_TS)
+
+/* Bits whose change drops cached translations. */
+#define CR0_PAGING	(ARCH_CR0_PG | ARCH_CR0_WP | ARCH_CR0_PE)
+#define CR4_PAGING	(ARCH_CR4_PSE | ARCH_CR4_PAE | ARCH_CR4_PGE | \
+			 ARCH_CR4_SMEP | ARCH_CR4_SMAP)
+
+/* 0, or 1 for #GP(0). */
+static int
+write_cr0(struct vcpu *v, uint64_t value)
+{
+	const struct backend *b = vmm_backend();
+	struct vcpu_segment_info cs;
+	struct guest_mode m;
+	uint64_t changed, efer;
+
+	b->mode(v, &m);
+	/* ET reads as one whatever is written. */
+	value |= ARCH_CR0_ET;
+	if (!arch_cr0_valid(value))
+		return 1;
+	changed = m.cr0 ^ value;
+	efer = m.efer;
+	if ((changed & value & ARCH_CR0_PG) && (efer & ARCH_EFER_LME)) {
+		/* Long mode begins (APM 2 14.6). */
+		b->seg_get(v, SREG_CS, &cs);
+		if (!(m.cr4 & ARCH_CR4_PAE) || (cs.vsi_ar & ARCH_AR_L))
+			return 1;
+		efer |= ARCH_EFER_LMA;
+	} else if (changed & ~value & ARCH_CR0_PG) {
+		if (m.code64)
+			return 1;
+		efer &= ~(uint64_t)ARCH_EFER_LMA;
+	}
+	b->reg_set(v, REG_CR0, value);
+	if (efer != m.efer)
+		b->reg_set(v, REG_EFER, efer);
+	if (changed & CR0_PAGING)
+		v->flush = true;
+	return 0;
+}
+
+static int
+write_cr4(struct vcpu *v, uint64_t value)
+{
+	const struct backend *b = vmm_backend();
+	uint64_t allowed = ARCH_CR4_GUEST_FREE |
+	    cpuid_allowed_bits(arch_cr4_needs, arch_cr4_needs_count);
+	uint64_t old = b->reg_get(v, REG_CR4);
+
+	if (value & ~allowed)
+		return 1;
+	if (!(value & ARCH_CR4_PAE) &&
+	    (b->reg_get(v, REG_EFER) & ARCH_EFER_LMA))
+		return 1;
+	b->reg_set(v, REG_CR4, value);
+	if ((old ^ value) & CR4_PAGING)
+		v->flush = true;
+	return 0;
+}
+
+int
+cr_write_efer(struct vcpu *v, uint64_t value)
+{
+	const struct backend *b = vmm_backend();
+	uint64_t allowed = ARCH_EFER_GUEST_FREE |
+	    cpuid_allowed_bits(arch_efer_needs, arch_efer_needs_count);
+	uint64_t old = b->reg_get(v, REG_EFER);
+
+	/* LMA is the CPU's own: writes to it do nothing (APM 2 3.1.7). */
+	value = (value & ~(uint64_t)ARCH_EFER_LMA) | (old & ARCH_EFER_LMA);
+	if (value & ~allowed)
+		return 1;
+	if (((old ^ value) & ARCH_EFER_LME) &&
+	    (b->reg_get(v, REG_CR0) & ARCH_CR0_PG))
+		return 1;
+	b->reg_set(v, REG_EFER, value);
+	if ((old ^ value) & ARCH_EFER_NXE)
+		v->flush = true;
+	return 0;
+}
+
+static uint64_t *
+gpr(struct vcpu *v, uint8_t encoding)
+{
+	return &v->gpr[reg_by_encoding[encoding]];
+}
+
+int
+cr_operands(struct vcpu *v, const struct insn *insn)
+{
+	struct exit_info *x = &v->exit;
+	struct guest_fault fault;
+	uint64_t gva;
+	int err;
+
+	x->cr.gpr = insn->rm;
+	switch (insn->op) {
+	case INSN_MOV_TO_CR:
+		x->cr.op = CR_MOV_TO;
+		break;
+	case INSN_CLTS:
+		x->cr.op = CR_CLTS;
+		break;
+	case INSN_LMSW:
+		x->cr.op = CR_LMSW;
+		if (insn->rm_is_reg) {
+			x->cr.msw = (uint16_t)*gpr(v, insn->rm);
+			break;
+		}
+		err = insn_operand_gva(v, insn, sizeof(x->cr.msw), GVA_READ,
+		    &gva, &fault);
+		if (err == 0)
+			err = gva_read(v, gva, &x->cr.msw, sizeof(x->cr.msw),
+			    GVA_READ, &fault);
+		if (err == GVA_FAULT)
+			vcpu_fault(v, &fault);
+		if (err)
+			return err;
+		break;
+	default:
+		x->cr.op = CR_MOV_FROM;
+		break;
+	}
+	x->cr.valid = true;
+	return 0;
+}
+
+/* A write, or CLTS or LMSW, of a control register that is intercepted. */
+int
+emulate_cr(struct vcpu *v, const struct exit_policy *p)
+{
+	const struct backend *b = vmm_backend();
+	const struct exit_info *x = &v->exit;
+	uint64_t cr0 = b->reg_get(v, REG_CR0), value;
+	struct guest_mode m;
+	int gp;
+
+	(void)p;
+	switch (x->cr.op) {
+	case CR_CLTS:
+		gp = write_cr0(v, cr0 & ~(uint64_t)ARCH_CR0_TS);
+		break;
+	case CR_LMSW:
+		/* LMSW can set PE but not clear it. */
+		value = (cr0 & ~(uint64_t)(CR0_MSW & ~ARCH_CR0_PE)) |
+		    (x->cr.msw & CR0_MSW);
+		gp = write_cr0(v, value);
+		break;
+	case CR_MOV_TO:
+		b->mode(v, &m);
+		value = *gpr(v, x->cr.gpr);
+		if (!m.code64)
+			value = (uint32_t)value;
+		gp = x->cr.cr == 0 ? write_cr0(v, value) : write_cr4(v, value);
+		break;
+	default:
+		return exit_error(v, p);
+	}
+	if (gp)
+		vcpu_exception(v, ARCH_EXC_GP);
+	return EXIT_RESUME;
+}
+
+int
+emulate_xsetbv(struct vcpu *v, const struct exit_policy *p)
+{
+	const struct backend *b = vmm_backend();
+	uint64_t value = v->gpr[VCPU_REGS_RDX] << 32 |
+	    (uint32_t)v->gpr[VCPU_REGS_RAX];
+	struct guest_mode m;
+
+	(void)p;
+	b->mode(v, &m);
+	if (!(m.cr4 & ARCH_CR4_OSXSAVE)) {
+		vcpu_exception(v, ARCH_EXC_UD);
+	} else if (m.cpl != 0 || (uint32_t)v->gpr[VCPU_REGS_RCX] != 0 ||
+	    !arch_xcr0_valid(value, fpu_xcr0_allowed())) {
+		vcpu_exception(v, ARCH_EXC_GP);
+	} else if (v->xcr0 != value) {
+		v->xcr0 = value;
+		fpu_xcr0_changed(v);
+	}
+	return EXIT_RESUME;
+}

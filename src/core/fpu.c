@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fpu.c - switching the guest's x87, SSE, AVX and AVX-512 registers and XCR0.
+ *
+ * The switch happens once per stay in the guest loop, not per exit: the host
+ * does not use the FPU in between (see host_fpu_begin()).
+ */
+#include "fpu.h"
+#include "cpu.h"
+#include "cpuid_guest.h"
+
+/* The legacy region and the header of an XSAVE area (SDM 1 13.4). */
+#define XSAVE_LEGACY	512
+#define XSAVE_HEADER	64
+#define XSAVE_FCW	0	/* offset of FCW, 16 bits */
+#define XSAVE_MXCSR	24	/* offset of MXCSR, 32 bits */
+
+#define CPUID_1_ECX_OSXSAVE	(1u << 27)
+
+static struct {
+	bool	 xsave;		/* the host kernel uses XSAVE */
+	uint64_t host_xcr0;
+	uint64_t mask;		/* components we switch */
+	unsigned int order;	/* of one area */
+} fpu;
+
+uint32_t
+fpu_xsave_size(uint64_t mask)
+{
+	uint32_t r[4], size = XSAVE_LEGACY + XSAVE_HEADER;
+	unsigned int i;
+
+	for (i = 2; i < 63; i++) {
+		if (!(mask & 1ULL << i))
+			continue;
+		cpu_cpuid(0xd, i, r);
+		if (r[1] + r[0] > size)
+			size = r[1] + r[0];
+	}
+	return size;
+}
+
+void
+fpu_init(void)
+{
+	uint32_t r[4], size;
+
+	cpu_cpuid(1, 0, r);
+	fpu.xsave = r[2] & CPUID_1_ECX_OSXSAVE;
+	fpu.host_xcr0 = fpu.xsave ? cpu_xgetbv(0) : ARCH_XCR0_X87;
+	fpu.mask = fpu.xsave ? fpu.host_xcr0 & CPUID_XCR0_POLICY :
+	    ARCH_XCR0_X87;
+	size = fpu_xsave_size(fpu.mask);
+	for (fpu.order = 0; PAGE_SIZE_4K << fpu.order < size; fpu.order++)
+		;
+}
+
+uint64_t
+fpu_xcr0_allowed(void)
+{
+	return fpu.mask;
+}
+
+int
+fpu_create(struct vcpu *v)
+{
+	v->fpu = host_page_alloc(fpu.order);
+	return v->fpu == NULL ? -ENOMEM : 0;
+}
+
+void
+fpu_destroy(struct vcpu *v)
+{
+	if (v->fpu != NULL)
+		host_page_free(v->fpu, fpu.order);
+	v->fpu = NULL;
+}
+
+void
+fpu_reset(struct vcpu *v)
+{
+	uint8_t *area = v->fpu;
+	const uint16_t fcw = 0x37f;	/* as after FNINIT */
+	const uint32_t mxcsr = 0x1f80;
+
+	memset(area, 0, (size_t)PAGE_SIZE_4K << fpu.order);
+	memcpy(area + XSAVE_FCW, &fcw, sizeof(fcw));
+	memcpy(area + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
+	/* XSTATE_BV = 0: XRSTOR gives every component its initial state. */
+	v->xcr0 = ARCH_XCR0_X87;
+}
+
+void
+fpu_load(struct vcpu *v)
+{
+	host_fpu_begin();
+	if (!fpu.xsave) {
+		cpu_fxrstor(v->fpu);
+		return;
+	}
+	cpu_xrstor(v->fpu, fpu.mask);
+	if (v->xcr0 != fpu.host_xcr0)
+		cpu_xsetbv(0, v->xcr0);
+}
+
+void
+fpu_put(struct vcpu *v)
+{
+	if (!fpu.xsave) {
+		cpu_fxsave(v->fpu);
+	} else {
+		if (v->xcr0 != fpu.host_xcr0)
+			cpu_xsetbv(0, fpu.host_xcr0);
+		cpu_xsave(v->fpu, fpu.mask);
+	}
+	host_fpu_end();
+}
+
+void
+fpu_xcr0_changed(struct vcpu *v)
+{
+	if (v->loaded)
+		cpu_xsetbv(0, v->xcr0);
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * run.c - VMM_IOC_RUN: the loop around the world switch.
+ *
+ * Two nested loops. The inner one, guest_loop(), runs with preemption off and
+ * the guest's FPU state on the CPU: enter, exit, handle, enter again. Whatever
+ * may sleep happens in the outer one, between stays of the inner. So a vCPU
+ * changes CPUs only between a put and a load, and nothing decided per CPU can
+ * go stale.
+ *
+ * The kick protocol. With interrupts off, the vCPU sets in_guest, then looks
+ * for reasons not to enter. Others store their reason, then look at in_guest
+ * and send an interrupt to the CPU. Whatever the order, either the vCPU sees
+ * the reason, or the interrupt is pending at VM entry and ends the stay.
+ */
+#include "vm.h"
+#include "backend.h"
+#include "cr.h"
+#include "emulate_io.h"
+#include "exit.h"
+#include "fpu.h"
+#include "insn.h"
+#include "insn_fetch.h"
+#include "ioctls.h"
+#include "memory.h"
+#include "pvclock.h"
+
+/* What guest_loop() wants next, beside enum exit_next and errno. */
+enum loop_next {
+	LOOP_SLEEP = EXIT_TO_CLIENT + 1,	/* handle v->exit with preemption on */
+	LOOP_WORK,	/* sleepable work or the scheduler: then go on */
+	LOOP_LEAVE,	/* RUN returns with VM_EXIT_NONE */
+	LOOP_WINDOW,	/* RUN returns: the guest can take an interrupt */
+};
+
+/* --- Events ---------------------------------------------------------------------- */
+
+static bool
+irr_empty(const struct vcpu *v)
+{
+	return (v->irr[0] | v->irr[1] | v->irr[2] | v->irr[3]) == 0;
+}
+
+/* Take the highest vector out of a non-empty irr. */
+static uint8_t
+irr_take(struct vcpu *v)
+{
+	unsigned int w = 3, bit;
+
+	while (v->irr[w] == 0)
+		w--;
+	bit = 63 - (unsigned int)__builtin_clzll(v->irr[w]);
+	v->irr[w] &= ~(1ULL << bit);
+	return (uint8_t)(w * 64 + bit);
+}
+
+/* Before an entry: which event goes in, and is a window wanted for another? */
+static void
+prepare_event(struct vcpu *v)
+{
+	const struct backend *b = vmm_backend();
+	bool waiting = !irr_empty(v);
+
+	if (waiting && v->inject.type == EVENT_NONE && b->irq_ready(v)) {
+		v->inject.type = EVENT_EXTINT;
+		v->inject.vector = irr_take(v);
+		v->inject.has_error = false;
+		waiting = !irr_empty(v);
+	}
+	b->irq_window(v, waiting || sync_load(&v->intr));
+	if (v->inject.type != EVENT_NONE)
+		host_trace_inject(v->vm->id, v->id, v->inject.type,
+		    v->inject.vector, v->inject.error);
+}
+
+/* --- The inner loop ---------------------------------------------------------------- */
+
+/* Interrupts are off and in_guest is set: a reason not to enter, or 0. */
+static int
+entry_refused(struct vcpu *v)
+{
+	if (sync_load(&v->requests) || host_signal_pending())
+		return LOOP_LEAVE;
+	if (v->pvclock.wall_due || sync_load(&v->pvclock.dirty) ||
+	    host_resched_pending())
+		return LOOP_WORK;
+	/* The client waits for a chance to inject, and here it is. */
+	if (sync_load(&v->intr) && v->inject.type == EVENT_NONE &&
+	    irr_empty(v) && vmm_backend()->irq_ready(v))
+		return LOOP_WINDOW;
+	return 0;
+}
+
+/* One world switch. 0: v->exit is filled; else enum loop_next or errno. */
+static int
+enter_once(struct vcpu *v)
+{
+	uint64_t gen = 0;
+	int next;
+
+	host_irq_disable();
+	sync_store(&v->cpu, host_cpu());
+	sync_store(&v->in_guest, 1);
+	sync_full();
+	next = entry_refused(v);
+	if (next == 0) {
+		gen = sync_load_acquire(&v->vm->tlb_gen);
+		prepare_event(v);
+		host_trace_entry(v->vm->id, v->id, v->gpr[VCPU_REGS_RIP]);
+		next = vmm_backend()->enter(v,
+		    v->flush || gen != v->tlb_seen);
+	}
+	if (next == 0) {
+		v->flush = false;
+		v->tlb_seen = gen;
+		v->inject = v->exit.interrupted;
+	}
+	sync_store_release(&v->in_guest, 0);
+	/* The interrupt that ended the stay, if one did, is taken here. */
+	host_irq_enable();
+	return next;
+}
+
+/* Can the handler not do without the instruction, which the CPU kept back? */
+static bool
+exit_lacks_insn(const struct vcpu *v, const struct exit_policy *p)
+{
+	return (p->advance && v->exit.insn_len == 0) ||
+	    (p->operands && !v->exit.cr.valid);
+}
+
+/* Call the row's handler and step over the instruction if the row says so. */
+static int
+exit_handle(struct vcpu *v, const struct exit_policy *p)
+{
+	int next;
+
+	v->faulted = false;
+	next = p->handler(v, p);
+	if (next >= 0 && p->advance && !v->faulted)
+		vcpu_advance(v, v->exit.insn_len);
+	return next;
+}
+
+static void
+guest_load(struct vcpu *v)
+{
+	host_preempt_disable();
+	fpu_load(v);
+	vmm_backend()->load(v);
+	v->loaded = true;
+}
+
+static void
+guest_put(struct vcpu *v)
+{
+	v->loaded = false;
+	vmm_backend()->put(v);
+	fpu_put(v);
+	host_guest_ran();
+	host_preempt_enable();
+}
+
+static int
+guest_loop(struct vcpu *v)
+{
+	const struct exit_policy *p;
+	int next;
+
+	guest_load(v);
+	do {
+		next = enter_once(v);
+		if (next != 0)
+			break;
+		p = &exit_policy[v->exit.kind];
+		v->exits[v->exit.kind]++;
+		host_trace_exit(v->vm->id, v->id, v->exit.kind, v->exit.reason,
+		    v->gpr[VCPU_REGS_RIP], v->exit.info1, v->exit.info2);
+		if (p->sleep || exit_lacks_insn(v, p))
+			next = LOOP_SLEEP;
+		else
+			next = exit_handle(v, p);
+	} while (next == EXIT_RESUME);
+	guest_put(v);
+	return next;
+}
+
+/* --- The outer loop ------------------------------------------------------------------- */
+
+/* Fetch what the CPU did not report: length and, for MOV CR, operands. */
+static int
+exit_complete_insn(struct vcpu *v, const struct exit_policy *p)
+{
+	struct insn insn;
+	int err;
+
+	err = insn_fetch(v, p->insns, &insn);
+	if (err)
+		return err;
+	v->exit.insn_len = insn.length;
+	if (p->operands)
+		return cr_operands(v, &insn);
+	return 0;
+}
+
+/* An exit that wants preemption on. */
+static int
+exit_handle_sleeping(struct vcpu *v)
+{
+	const struct exit_policy *p = &exit_policy[v->exit.kind];
+	int err;
+
+	if (exit_lacks_insn(v, p)) {
+		err = exit_complete_insn(v, p);
+		/* A fault is queued, or the code has changed: try again. */
+		if (err > 0)
+			return EXIT_RESUME;
+		if (err < 0)
+			return err;
+	}
+	return exit_handle(v, p);
+}
+
+/* Run until there is something for the client; the reason, or an errno. */
+static int
+run_loop(struct vcpu *v)
+{
+	int next;
+
+	for (;;) {
+		if (pvclock_due(v))
+			pvclock_publish(v);
+		next = guest_loop(v);
+		if (next == LOOP_SLEEP)
+			next = exit_handle_sleeping(v);
+		switch (next) {
+		case EXIT_RESUME:
+		case LOOP_WORK:
+			host_resched();
+			break;
+		case EXIT_TO_CLIENT:
+			return (uint16_t)v->exit.reason;
+		case LOOP_WINDOW:
+			return vmm_backend()->window_reason;
+		case LOOP_LEAVE:
+			return sync_load(&v->requests) & VCPU_REQ_TERM ?
+			    VM_EXIT_TERMINATED : VM_EXIT_NONE;
+		default:
+			return next;
+		}
+	}
+}
+
+/* --- The ioctl --------------------------------------------------------------------------- */
+
+/* What the client did with the last exit. -EFAULT: nothing has changed. */
+static int
+run_continue(struct vcpu *v, uint64_t uexit)
+{
+	struct vm_exit *x = &v->vmexit;
+	int err;
+
+	err = host_copy_in(x, uexit, sizeof(*x));
+	if (err)
+		return err;
+	if (v->io.active)
+		return io_complete(v, x->vei.vei_data);
+	/* The client emulated an access: it moved RIP and loaded registers. */
+	if (exit_policy[v->exit.kind].handler == user_fault &&
+	    v->exit_reason == (uint16_t)v->exit.reason)
+		return vcpu_regs_write(v, VM_RWREGS_GPRS, &x->vrs);
+	return 0;
+}
+
+static void
+run_report(struct vcpu *v, struct vm_run_params *p, uint16_t reason)
+{
+	const struct backend *b = vmm_backend();
+	struct guest_mode m;
+
+	b->mode(v, &m);
+	b->regs_read(v, VM_RWREGS_ALL, &v->vmexit.vrs);
+	v->vmexit.cpl = m.cpl;
+	v->exit_reason = reason;
+	p->vrp_exit_reason = reason;
+	p->vrp_irqready = v->inject.type == EVENT_NONE && irr_empty(v) &&
+	    b->irq_ready(v);
+}
+
+static int
+run_locked(struct vcpu *v, struct vm_run_params *p)
+{
+	uint64_t uexit = (uint64_t)(uintptr_t)p->vrp_exit;
+	int reason, err;
+
+	if (v->state != VCPU_STATE_STOPPED)
+		return -EBUSY;
+	if (p->vrp_continue)
+		err = run_continue(v, uexit);
+	else
+		err = io_cancel(v);
+	if (err < 0)
+		return err;
+	if (p->vrp_irq != VMM_NO_IRQ)
+		v->irr[(p->vrp_irq & 0xff) / 64] |= 1ULL << p->vrp_irq % 64;
+
+	memset(&v->vmexit, 0, sizeof(v->vmexit));
+	sync_store(&v->state, VCPU_STATE_RUNNING);
+	reason = run_loop(v);
+	sync_and(&v->requests, ~VCPU_REQ_YIELD);
+	sync_store(&v->state, VCPU_STATE_STOPPED);
+	if (reason < 0)
+		return reason;
+	run_report(v, p, (uint16_t)reason);
+	return host_copy_out(uexit, &v->vmexit, sizeof(v->vmexit));
+}
+
+int
+vmm_ioctl_run(struct vmm_session *s, struct vm_run_params *p)
+{
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_acquire(p->vrp_vm_id, p->vrp_vcpu_id, &v);
+	if (err)
+		return err;
+	if (host_as_is_current(v->vm->as))
+		err = run_locked(v, p);
+	else
+		err = -EPERM;
+	vcpu_release(v);
+	return err;
+}

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vcpu.c - one vCPU: its life, its registers as the client sees them, the
+ * exceptions the driver owes it, and the ways to get its attention.
+ */
+#include "vm.h"
+#include "backend.h"
+#include "cpuid_guest.h"
+#include "fpu.h"
+#include "ioctls.h"
+#include "memory.h"
+#include "pvclock.h"
+
+/* --- Life -------------------------------------------------------------------- */
+
+/* The state after power-on: real mode at the reset vector (SDM 3A 10.1.1). */
+static void
+power_on_state(struct vcpu_reg_state *r)
+{
+	struct vcpu_segment_info *s;
+	unsigned int i;
+
+	memset(r, 0, sizeof(*r));
+	r->vrs_gprs[VCPU_REGS_RIP] = 0xfff0;
+	r->vrs_gprs[VCPU_REGS_RFLAGS] = ARCH_RFLAGS_MB1;
+	r->vrs_crs[VCPU_REGS_CR0] = ARCH_CR0_CD | ARCH_CR0_NW | ARCH_CR0_ET;
+	r->vrs_crs[VCPU_REGS_XCR0] = ARCH_XCR0_X87;
+	r->vrs_drs[VCPU_REGS_DR6] = 0xffff0ff0;
+	r->vrs_drs[VCPU_REGS_DR7] = 0x400;
+	for (i = 0; i < VCPU_REGS_NSREGS; i++) {
+		s = &r->vrs_sregs[i];
+		s->vsi_limit = 0xffff;
+		s->vsi_ar = 0x93;
+	}
+	s = &r->vrs_sregs[VCPU_REGS_CS];
+	s->vsi_sel = 0xf000;
+	s->vsi_base = 0xffff0000;
+	s->vsi_ar = 0x9b;
+	r->vrs_sregs[VCPU_REGS_LDTR].vsi_ar = 0x82;
+	r->vrs_sregs[VCPU_REGS_TR].vsi_ar = 0x8b;
+	r->vrs_gdtr.vsi_limit = 0xffff;
+	r->vrs_idtr.vsi_limit = 0xffff;
+}
+
+/* Everything a reset sets, then the client's registers. */
+static void
+vcpu_reset(struct vcpu *v, const struct vcpu_reg_state *regs)
+{
+	unsigned int i;
+
+	v->cr2 = 0;
+	memset(&v->exit, 0, sizeof(v->exit));
+	memset(&v->inject, 0, sizeof(v->inject));
+	memset(&v->io, 0, sizeof(v->io));
+	memset(&v->vmexit, 0, sizeof(v->vmexit));
+	memset(&v->pvclock, 0, sizeof(v->pvclock));
+	memset(v->irr, 0, sizeof(v->irr));
+	v->exit_reason = VM_EXIT_NONE;
+	v->irqready = false;
+	v->flush = true;
+	v->tsc_offset = -v->vm->tsc_start;
+	sync_store(&v->intr, 0);
+	for (i = 0; i < msr_policy_count; i++) {
+		if (msr_policies[i].slot != MSR_SLOT_NONE)
+			v->msr[msr_policies[i].slot] = msr_policies[i].reset;
+	}
+	vmm_backend()->vcpu_reset(v);
+	vmm_backend()->regs_write(v, VM_RWREGS_ALL, regs);
+	/* Whatever the client asked for: a reset leaves x87 only. */
+	fpu_reset(v);
+}
+
+int
+vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
+{
+	struct vcpu_reg_state *regs;
+	struct vcpu *v;
+	int err = -ENOMEM;
+
+	v = host_alloc(sizeof(*v));
+	if (v == NULL)
+		return -ENOMEM;
+	v->vm = vm;
+	v->id = id;
+	v->state = VCPU_STATE_STOPPED;
+	host_mutex_init(&v->lock);
+	regs = host_alloc(sizeof(*regs));
+	if (regs == NULL)
+		goto fail;
+	err = fpu_create(v);
+	if (err == 0)
+		err = vmm_backend()->vcpu_init(v);
+	if (err)
+		goto fail;
+	power_on_state(regs);
+	vcpu_reset(v, regs);
+	host_free(regs);
+	*out = v;
+	return 0;
+fail:
+	host_free(regs);
+	vcpu_destroy(v);
+	return err;
+}
+
+void
+vcpu_destroy(struct vcpu *v)
+{
+	vmm_backend()->vcpu_fini(v);
+	fpu_destroy(v);
+	host_mutex_destroy(&v->lock);
+	host_free(v);
+}
+
+/* --- Attention ----------------------------------------------------------------- */
+
+/* Leave the guest to look at what has just been stored. */
+static void
+vcpu_kick(struct vcpu *v)
+{
+	/* Pairs with the store of in_guest before the checks in run.c. */
+	sync_full();
+	if (sync_load(&v->in_guest))
+		host_kick(sync_load(&v->cpu));
+}
+
+void
+vcpu_request(struct vcpu *v, uint32_t bits)
+{
+	sync_or(&v->requests, bits);
+	vcpu_kick(v);
+}
+
+void
+vm_flush(struct vm *vm)
+{
+	bool inside = false;
+	unsigned int i;
+
+	sync_add(&vm->tlb_gen, 1);
+	host_cpuset_clear(vm->flush_cpus);
+	for (i = 0; i < vm->ncpus; i++) {
+		struct vcpu *v = vm->vcpu[i];
+
+		if (v == NULL || !sync_load(&v->in_guest))
+			continue;
+		host_cpuset_add(vm->flush_cpus, sync_load(&v->cpu));
+		inside = true;
+	}
+	if (inside)
+		host_cpuset_kick_wait(vm->flush_cpus);
+}
+
+/* Find the vCPU; the VM is referenced, nothing is locked. */
+static int
+vcpu_find(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **out)
+{
+	struct vm *vm;
+	int err;
+
+	err = vm_get(vm_id, false, &vm);
+	if (err)
+		return err;
+	if (vcpu_id >= vm->ncpus) {
+		vm_put(vm);
+		return -ENOENT;
+	}
+	*out = vm->vcpu[vcpu_id];
+	return 0;
+}
+
+int
+vcpu_acquire(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **out)
+{
+	struct vcpu *v;
+	int err;
+
+	err = vcpu_find(vm_id, vcpu_id, &v);
+	if (err)
+		return err;
+	if (!host_mutex_trylock(&v->lock)) {
+		vcpu_request(v, VCPU_REQ_YIELD);
+		err = host_mutex_lock_interruptible(&v->lock);
+		if (err)
+			goto fail;
+	}
+	if (sync_load(&v->vm->dying)) {
+		host_mutex_unlock(&v->lock);
+		err = -ENOENT;
+		goto fail;
+	}
+	*out = v;
+	return 0;
+fail:
+	vm_put(v->vm);
+	return err;
+}
+
+void
+vcpu_release(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	host_mutex_unlock(&v->lock);
+	vm_put(vm);
+}
+
+/* --- Exceptions ------------------------------------------------------------------ */
+
+static bool
+in_mask(uint32_t mask, uint8_t vector)
+{
+	return vector < 32 && (mask >> vector & 1);
+}
+
+/* Two faults at once: #DF when SDM 3A table 6-5 says so. */
+static bool
+becomes_double_fault(uint8_t first, uint8_t second)
+{
+	if (first == ARCH_EXC_PF)
+		return second == ARCH_EXC_PF ||
+		    in_mask(ARCH_EXC_CONTRIBUTORY_MASK, second);
+	return in_mask(ARCH_EXC_CONTRIBUTORY_MASK, first) &&
+	    in_mask(ARCH_EXC_CONTRIBUTORY_MASK, second);
+}
+
+void
+vcpu_fault(struct vcpu *v, const struct guest_fault *f)
+{
+	const struct event old = v->inject;
+	struct event *e = &v->inject;
+
+	v->faulted = true;
+	if (f->has_cr2)
+		vmm_backend()->reg_set(v, REG_CR2, f->cr2);
+	/* An interrupt whose delivery faulted comes again afterwards. */
+	if (old.type == EVENT_EXTINT)
+		v->irr[old.vector / 64] |= 1ULL << old.vector % 64;
+	e->type = EVENT_EXCEPTION;
+	e->vector = f->vector;
+	e->has_error = f->has_error;
+	e->error = f->error;
+	if (old.type == EVENT_EXCEPTION &&
+	    becomes_double_fault(old.vector, f->vector)) {
+		e->vector = ARCH_EXC_DF;
+		e->has_error = true;
+		e->error = 0;
+	}
+	/* Real mode pushes no error code (SDM 3A 20.1.4). */
+	if (!(vmm_backend()->reg_get(v, REG_CR0) & ARCH_CR0_PE))
+		e->has_error = false;
+}
+
+void
+vcpu_exception(struct vcpu *v, uint8_t vector)
+{
+	const struct guest_fault f = {
+		.vector = vector,
+		.has_error = in_mask(ARCH_EXC_ERROR_CODE_MASK, vector),
+	};
+
+	vcpu_fault(v, &f);
+}
+
+void
+vcpu_advance(struct vcpu *v, unsigned int insn_len)
+{
+	const struct backend *b = vmm_backend();
+	uint64_t old = v->gpr[VCPU_REGS_RIP], new = old + insn_len;
+	struct guest_mode m;
+
+	if ((old ^ new) >> 32) {
+		b->mode(v, &m);
+		if (!m.code64)
+			new = (uint32_t)new;
+	}
+	v->gpr[VCPU_REGS_RIP] = new;
+	v->gpr[VCPU_REGS_RFLAGS] &= ~(uint64_t)ARCH_RFLAGS_RF;
+	b->clear_shadow(v);
+	/* The trap of a single step, which the emulation has swallowed. */
+	if (v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_TF) {
+		b->reg_set(v, REG_DR6, b->reg_get(v, REG_DR6) | ARCH_DR6_BS);
+		vcpu_exception(v, ARCH_EXC_DB);
+	}
+}
+
+/* --- Registers as the client sees them --------------------------------------------- */
+
+/* Is this a value that the guest itself could have put there? */
+static bool
+reg_value_ok(const struct reg_desc *d, uint64_t value)
+{
+	switch (d->check) {
+	case REG_CHECK_CANONICAL:
+		return arch_canonical(value);
+	case REG_CHECK_CR0:
+		return arch_cr0_valid(value);
+	case REG_CHECK_CR4:
+		return !(value & ~(ARCH_CR4_GUEST_FREE |
+		    cpuid_allowed_bits(arch_cr4_needs, arch_cr4_needs_count)));
+	case REG_CHECK_EFER:
+		return !(value & ~(ARCH_EFER_GUEST_FREE |
+		    cpuid_allowed_bits(arch_efer_needs,
+		    arch_efer_needs_count)));
+	case REG_CHECK_RFLAGS:
+		return !(value & ~(uint64_t)ARCH_RFLAGS_VALID);
+	case REG_CHECK_XCR0:
+		return arch_xcr0_valid(value, fpu_xcr0_allowed());
+	case REG_CHECK_DR6:
+	case REG_CHECK_DR7:
+		return value >> 32 == 0;
+	case REG_CHECK_CR3:
+		return value >> 52 == 0;
+	case REG_CHECK_CR8:
+		return value < 16;
+	case REG_CHECK_LOW32:
+		return value >> 32 == 0;
+	default:
+		return true;
+	}
+}
+
+static const uint8_t canonical_bases[] = {
+	VCPU_REGS_FS, VCPU_REGS_GS, VCPU_REGS_LDTR, VCPU_REGS_TR,
+};
+
+/*
+ * Does the whole make sense: values the guest could have loaded, and a
+ * paging mode that exists. Registers outside `groups` keep their value.
+ */
+static bool
+regs_ok(struct vcpu *v, uint64_t groups, const struct vcpu_reg_state *r)
+{
+	const struct backend *b = vmm_backend();
+	uint64_t cr0, cr4, efer, value;
+	bool lma;
+	unsigned int i;
+
+	for (i = 0; i < REG_COUNT; i++) {
+		const struct reg_desc *d = &reg_table[i];
+
+		if (!(d->group & groups))
+			continue;
+		memcpy(&value, (const uint8_t *)r + d->offset, sizeof(value));
+		if (!reg_value_ok(d, value))
+			return false;
+	}
+	if (groups & VM_RWREGS_SREGS) {
+		for (i = 0; i < sizeof(canonical_bases); i++) {
+			if (!arch_canonical(r->vrs_sregs[canonical_bases[i]].vsi_base))
+				return false;
+		}
+		if (!arch_canonical(r->vrs_gdtr.vsi_base) ||
+		    !arch_canonical(r->vrs_idtr.vsi_base))
+			return false;
+	}
+	cr0 = groups & VM_RWREGS_CRS ? r->vrs_crs[VCPU_REGS_CR0] :
+	    b->reg_get(v, REG_CR0);
+	cr4 = groups & VM_RWREGS_CRS ? r->vrs_crs[VCPU_REGS_CR4] :
+	    b->reg_get(v, REG_CR4);
+	efer = groups & VM_RWREGS_MSRS ? r->vrs_msrs[VCPU_REGS_EFER] :
+	    b->reg_get(v, REG_EFER);
+	lma = (cr0 & ARCH_CR0_PG) && (efer & ARCH_EFER_LME);
+	return lma == !!(efer & ARCH_EFER_LMA) &&
+	    (!lma || (cr4 & ARCH_CR4_PAE));
+}
+
+int
+vcpu_regs_write(struct vcpu *v, uint64_t groups, const struct vcpu_reg_state *r)
+{
+	if (!regs_ok(v, groups, r))
+		return -EINVAL;
+	vmm_backend()->regs_write(v, groups, r);
+	return 0;
+}
+
+int
+vmm_ioctl_resetcpu(struct vmm_session *s, struct vm_resetcpu_params *p)
+{
+	struct vcpu_reg_state *r = &p->vrp_init_state;
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_acquire(p->vrp_vm_id, p->vrp_vcpu_id, &v);
+	if (err)
+		return err;
+	r->vrs_crs[VCPU_REGS_XCR0] = ARCH_XCR0_X87;
+	if (v->state != VCPU_STATE_STOPPED)
+		err = -EBUSY;
+	else if (!regs_ok(v, VM_RWREGS_ALL, r))
+		err = -EINVAL;
+	else
+		vcpu_reset(v, r);
+	vcpu_release(v);
+	return err;
+}
+
+int
+vmm_ioctl_readregs(struct vmm_session *s, struct vm_rwregs_params *p)
+{
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_acquire(p->vrwp_vm_id, p->vrwp_vcpu_id, &v);
+	if (err)
+		return err;
+	vmm_backend()->regs_read(v, p->vrwp_mask, &p->vrwp_regs);
+	vcpu_release(v);
+	return 0;
+}
+
+int
+vmm_ioctl_writeregs(struct vmm_session *s, struct vm_rwregs_params *p)
+{
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_acquire(p->vrwp_vm_id, p->vrwp_vcpu_id, &v);
+	if (err)
+		return err;
+	err = vcpu_regs_write(v, p->vrwp_mask, &p->vrwp_regs);
+	v->flush = true;
+	vcpu_release(v);
+	return err;
+}
+
+int
+vmm_ioctl_mprotect_ept(struct vmm_session *s, struct vm_mprotect_ept_params *p)
+{
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_acquire(p->vmep_vm_id, p->vmep_vcpu_id, &v);
+	if (err)
+		return err;
+	if (v->state != VCPU_STATE_STOPPED)
+		err = -EBUSY;
+	else if (memory_range(v->vm, p->vmep_sgpa) == NULL)
+		err = -EINVAL;
+	else
+		err = memory_protect(v->vm, p->vmep_sgpa, p->vmep_size,
+		    (unsigned int)p->vmep_prot);
+	vcpu_release(v);
+	return err;
+}
+
+/* --- What works while the vCPU runs -------------------------------------------------- */
+
+int
+vmm_ioctl_intr(struct vmm_session *s, struct vm_intr_params *p)
+{
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_find(p->vip_vm_id, p->vip_vcpu_id, &v);
+	if (err)
+		return err;
+	sync_store(&v->intr, p->vip_intr != 0);
+	if (p->vip_intr != 0)
+		vcpu_kick(v);
+	vm_put(v->vm);
+	return 0;
+}
+
+int
+vmm_ioctl_readvmparams(struct vmm_session *s, struct vm_rwvmparams_params *p)
+{
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_find(p->vpp_vm_id, p->vpp_vcpu_id, &v);
+	if (err)
+		return err;
+	if (p->vpp_mask & VM_RWVMPARAMS_PVCLOCK_SYSTEM_GPA)
+		p->vpp_pvclock_system_gpa = sync_load(&v->pvclock.gpa);
+	if (p->vpp_mask & VM_RWVMPARAMS_PVCLOCK_VERSION)
+		p->vpp_pvclock_version = sync_load(&v->pvclock.version);
+	vm_put(v->vm);
+	return 0;
+}
+
+int
+vmm_ioctl_writevmparams(struct vmm_session *s, struct vm_rwvmparams_params *p)
+{
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_find(p->vpp_vm_id, p->vpp_vcpu_id, &v);
+	if (err)
+		return err;
+	if ((p->vpp_mask & VM_RWVMPARAMS_PVCLOCK_SYSTEM_GPA) &&
+	    !pvclock_set(v, p->vpp_pvclock_system_gpa))
+		err = -EINVAL;
+	else if (p->vpp_mask & VM_RWVMPARAMS_PVCLOCK_VERSION)
+		sync_store(&v->pvclock.version, p->vpp_pvclock_version);
+	vm_put(v->vm);
+	return err;
+}

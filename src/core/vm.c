@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vm.c - the driver's front: attach, sessions, the table of VMs, and the
+ * ioctls that make, list and end them.
+ */
+#include "vm.h"
+#include "backend.h"
+#include "cpuid_guest.h"
+#include "fpu.h"
+#include "ioctls.h"
+#include "memory.h"
+#include "cpu.h"
+
+#define VM_BUCKETS	256
+
+static struct {
+	const struct backend *backend;
+
+	struct host_mutex lock;
+	unsigned int enabled;		/* VMs that need the CPUs on; lock */
+	unsigned int nvcpus;		/* host-wide; lock */
+
+	struct host_spinlock table_lock;
+	uint32_t last_id;
+	struct vm *bucket[VM_BUCKETS];
+	unsigned int nvms;
+} vmm;
+
+const struct backend *
+vmm_backend(void)
+{
+	return vmm.backend;
+}
+
+/*
+ * Find the first backend that this machine can use. Sleeps.
+ * -ENODEV: none; each has said why in the log.
+ */
+int
+vmm_attach(const struct backend *const *backends)
+{
+	int err = -ENODEV;
+
+	memset(&vmm, 0, sizeof(vmm));
+	host_mutex_init(&vmm.lock);
+	host_spin_init(&vmm.table_lock);
+
+	for (; *backends != NULL; backends++) {
+		err = (*backends)->attach();
+		if (err == 0)
+			break;
+	}
+	if (err)
+		return err;
+	vmm.backend = *backends;
+	cpuid_init();
+	fpu_init();
+	host_info("vmm0 at mainbus0: %s\n", vmm.backend->name);
+	return 0;
+}
+
+void
+vmm_detach(void)
+{
+	vmm.backend->detach();
+	host_mutex_destroy(&vmm.lock);
+	vmm.backend = NULL;
+}
+
+/* --- The table ------------------------------------------------------------ */
+
+static struct vm **
+table_bucket(uint32_t id)
+{
+	return &vmm.bucket[id % VM_BUCKETS];
+}
+
+static bool
+caller_may(const struct vm *vm, const struct host_caller *c, bool admin_too)
+{
+	return c->uid == vm->uid || (admin_too && c->admin);
+}
+
+int
+vm_get(uint32_t id, bool admin_too, struct vm **out)
+{
+	struct host_caller c;
+	struct vm *vm;
+	int err = -ENOENT;
+
+	host_caller(&c);
+	host_spin_lock(&vmm.table_lock);
+	for (vm = *table_bucket(id); vm != NULL; vm = vm->next) {
+		if (vm->id != id)
+			continue;
+		if (caller_may(vm, &c, admin_too)) {
+			sync_add(&vm->refs, 1);
+			*out = vm;
+			err = 0;
+		} else {
+			err = -EPERM;
+		}
+		break;
+	}
+	host_spin_unlock(&vmm.table_lock);
+	return err;
+}
+
+/* List a finished VM under a fresh id. */
+static void
+table_add(struct vm *vm, struct vmm_session *s)
+{
+	struct vm **b;
+
+	host_spin_lock(&vmm.table_lock);
+	vm->id = ++vmm.last_id;
+	b = table_bucket(vm->id);
+	vm->next = *b;
+	*b = vm;
+	vm->session = s;
+	vm->session_next = s->vms;
+	s->vms = vm;
+	vmm.nvms++;
+	host_spin_unlock(&vmm.table_lock);
+}
+
+/* Delist; false when somebody else was first. */
+static bool
+table_remove(struct vm *vm)
+{
+	struct vm **p;
+	bool first;
+
+	host_spin_lock(&vmm.table_lock);
+	first = !sync_exchange(&vm->dying, 1);
+	if (first) {
+		for (p = table_bucket(vm->id); *p != vm; p = &(*p)->next)
+			;
+		*p = vm->next;
+		for (p = &vm->session->vms; *p != vm; p = &(*p)->session_next)
+			;
+		*p = vm->session_next;
+		vmm.nvms--;
+	}
+	host_spin_unlock(&vmm.table_lock);
+	return first;
+}
+
+/* The listed VM with the smallest id above `after`, with a reference. */
+static struct vm *
+table_next(uint32_t after, const struct host_caller *c)
+{
+	struct vm *vm, *best = NULL;
+	unsigned int i;
+
+	host_spin_lock(&vmm.table_lock);
+	for (i = 0; i < VM_BUCKETS; i++) {
+		for (vm = vmm.bucket[i]; vm != NULL; vm = vm->next) {
+			if (vm->id > after && caller_may(vm, c, true) &&
+			    (best == NULL || vm->id < best->id))
+				best = vm;
+		}
+	}
+	if (best != NULL)
+		sync_add(&best->refs, 1);
+	host_spin_unlock(&vmm.table_lock);
+	return best;
+}
+
+void
+vmm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg)
+{
+	struct host_caller c;
+	struct vm *vm;
+	uint32_t id = 0;
+
+	host_caller(&c);
+	while ((vm = table_next(id, &c)) != NULL) {
+		id = vm->id;
+		fn(vm, arg);
+		vm_put(vm);
+	}
+}
+
+/* --- Virtualisation on and off --------------------------------------------- */
+
+/* Account for ncpus more vCPUs; the first VM switches the CPUs on. */
+static int
+vmm_enable(unsigned int ncpus)
+{
+	int err = 0;
+
+	host_mutex_lock(&vmm.lock);
+	if (vmm.nvcpus + ncpus > VMM_MAX_VCPUS) {
+		err = -ENOMEM;
+		goto out;
+	}
+	if (vmm.enabled == 0) {
+		err = host_cpus_enable(vmm.backend->cpu_on,
+		    vmm.backend->cpu_off);
+		if (err == -EBUSY)
+			host_warn("vmm: another hypervisor (KVM?) has this "
+			    "CPU's %s in use\n", vmm.backend->name);
+		if (err)
+			goto out;
+	}
+	vmm.enabled++;
+	vmm.nvcpus += ncpus;
+out:
+	host_mutex_unlock(&vmm.lock);
+	return err;
+}
+
+static void
+vmm_disable(unsigned int ncpus)
+{
+	host_mutex_lock(&vmm.lock);
+	vmm.nvcpus -= ncpus;
+	if (--vmm.enabled == 0)
+		host_cpus_disable();
+	host_mutex_unlock(&vmm.lock);
+}
+
+/* --- Life of a VM ----------------------------------------------------------- */
+
+/* Free everything a VM has; accepts a half-built one. Sleeps. */
+static void
+vm_destroy(struct vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->ncpus; i++) {
+		if (vm->vcpu[i] != NULL)
+			vcpu_destroy(vm->vcpu[i]);
+	}
+	vmm.backend->vm_fini(vm);
+	memory_fini(vm);
+	if (vm->as != NULL)
+		host_as_put(vm->as);
+	host_free(vm);
+}
+
+void
+vm_put(struct vm *vm)
+{
+	unsigned int ncpus = vm->ncpus;
+
+	if (sync_sub(&vm->refs, 1) != 0)
+		return;
+	vm_destroy(vm);
+	vmm_disable(ncpus);
+}
+
+static int
+vm_build(const struct vm_create_params *p, struct vm **out)
+{
+	struct host_caller c;
+	struct vm *vm;
+	unsigned int i;
+	int err;
+
+	vm = host_alloc(sizeof(*vm));
+	if (vm == NULL)
+		return -ENOMEM;
+	host_caller(&c);
+	vm->refs = 1;
+	vm->uid = c.uid;
+	vm->pid = c.pid;
+	memcpy(vm->name, p->vcp_name, sizeof(vm->name) - 1);
+	vm->as = host_as_get_current();
+	vm->tsc_start = cpu_rdtsc();
+	vm->ns_start = host_ns();
+
+	err = memory_init(vm, p->vcp_memranges,
+	    (unsigned int)p->vcp_nmemranges);
+	if (err)
+		goto fail;
+	err = vmm.backend->vm_init(vm);
+	if (err)
+		goto fail;
+	vm->ncpus = (unsigned int)p->vcp_ncpus;
+	for (i = 0; i < vm->ncpus; i++) {
+		err = vcpu_create(vm, i, &vm->vcpu[i]);
+		if (err)
+			goto fail;
+	}
+	*out = vm;
+	return 0;
+fail:
+	vm_destroy(vm);
+	return err;
+}
+
+/*
+ * End a delisted VM: no vCPU is inside the guest, and none will enter, when
+ * this returns. The caller's reference stays. Sleeps.
+ */
+static void
+vm_stop(struct vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->ncpus; i++) {
+		struct vcpu *v = vm->vcpu[i];
+
+		sync_store(&v->state, sync_load(&v->state) ==
+		    VCPU_STATE_RUNNING ? VCPU_STATE_REQTERM :
+		    VCPU_STATE_TERMINATED);
+		vcpu_request(v, VCPU_REQ_TERM);
+	}
+	for (i = 0; i < vm->ncpus; i++) {
+		struct vcpu *v = vm->vcpu[i];
+
+		host_mutex_lock(&v->lock);
+		sync_store(&v->state, VCPU_STATE_TERMINATED);
+		host_mutex_unlock(&v->lock);
+	}
+}
+
+/* Delist, stop, and drop the table's reference. -ENOENT: already ending. */
+static int
+vm_end(struct vm *vm)
+{
+	if (!table_remove(vm))
+		return -ENOENT;
+	vm_stop(vm);
+	vm_put(vm);
+	return 0;
+}
+
+int
+vmm_open(struct vmm_session *s)
+{
+	s->vms = NULL;
+	return 0;
+}
+
+void
+vmm_close(struct vmm_session *s)
+{
+	struct vm *vm;
+
+	for (;;) {
+		host_spin_lock(&vmm.table_lock);
+		vm = s->vms;
+		if (vm != NULL)
+			sync_add(&vm->refs, 1);
+		host_spin_unlock(&vmm.table_lock);
+		if (vm == NULL)
+			return;
+		vm_end(vm);
+		vm_put(vm);
+	}
+}
+
+/* --- ioctls ------------------------------------------------------------------ */
+
+int
+vmm_ioctl_create(struct vmm_session *s, struct vm_create_params *p)
+{
+	struct vm *vm;
+	size_t i;
+	int err;
+
+	for (i = 0; i < p->vcp_nmemranges; i++) {
+		if (!host_user_range_ok(p->vcp_memranges[i].vmr_va,
+		    p->vcp_memranges[i].vmr_size))
+			return -EINVAL;
+	}
+	err = vmm_enable((unsigned int)p->vcp_ncpus);
+	if (err)
+		return err;
+	err = vm_build(p, &vm);
+	if (err) {
+		vmm_disable((unsigned int)p->vcp_ncpus);
+		return err;
+	}
+	table_add(vm, s);
+	p->vcp_id = vm->id;
+	return 0;
+}
+
+int
+vmm_ioctl_term(struct vmm_session *s, struct vm_terminate_params *p)
+{
+	struct vm *vm;
+	int err;
+
+	(void)s;
+	err = vm_get(p->vtp_vm_id, true, &vm);
+	if (err)
+		return err;
+	err = vm_end(vm);
+	vm_put(vm);
+	return err;
+}
+
+static void
+info_fill(struct vm *vm, struct vm_info_result *r)
+{
+	unsigned int i;
+
+	memset(r, 0, sizeof(*r));
+	r->vir_memory_size = vm->mem_size;
+	r->vir_used_size = memory_used(vm);
+	r->vir_ncpus = vm->ncpus;
+	for (i = 0; i < VMM_MAX_VCPUS_PER_VM; i++)
+		r->vir_vcpu_state[i] = i < vm->ncpus ?
+		    sync_load(&vm->vcpu[i]->state) : VCPU_STATE_UNKNOWN;
+	r->vir_creator_pid = vm->pid;
+	r->vir_id = vm->id;
+	memcpy(r->vir_name, vm->name, sizeof(r->vir_name));
+}
+
+/*
+ * One entry is copied out at a time, so that the number of VMs costs the
+ * kernel no memory; VMs that come or go meanwhile are listed or not.
+ */
+int
+vmm_ioctl_info(struct vmm_session *s, struct vm_info_params *p)
+{
+	struct vm_info_result result;
+	struct host_caller c;
+	uint64_t uaddr = (uint64_t)(uintptr_t)p->vip_info;
+	size_t want = 0, room = p->vip_size / sizeof(result);
+	struct vm *vm;
+	uint32_t id;
+	int err = 0;
+
+	(void)s;
+	host_caller(&c);
+	for (id = 0; (vm = table_next(id, &c)) != NULL; vm_put(vm)) {
+		id = vm->id;
+		want++;
+	}
+	p->vip_info_ct = 0;
+	if (p->vip_size < want * sizeof(result)) {
+		p->vip_size = want * sizeof(result);
+		return 0;
+	}
+	for (id = 0; err == 0 && p->vip_info_ct < room &&
+	    (vm = table_next(id, &c)) != NULL; vm_put(vm)) {
+		id = vm->id;
+		info_fill(vm, &result);
+		err = host_copy_out(uaddr + p->vip_info_ct * sizeof(result),
+		    &result, sizeof(result));
+		p->vip_info_ct++;
+	}
+	return err;
+}
+
+/* A VM whose id did not reach its creator must not stay. */
+static void
+create_undo(const struct vm_create_params *p)
+{
+	struct vm *vm;
+
+	if (vm_get(p->vcp_id, false, &vm) == 0) {
+		vm_end(vm);
+		vm_put(vm);
+	}
+}
+
+/* Copy in, check, dispatch, copy out: what every ioctl does. */
+static int
+ioctl_call(struct vmm_session *s, const struct ioctl_desc *d, void *arg,
+    uint64_t uarg)
+{
+	int err;
+
+	err = host_copy_in(arg, uarg, d->size);
+	if (err == 0 && d->check != NULL)
+		err = d->check(arg);
+	if (err == 0)
+		err = d->handler(s, arg);
+	if (err || !(d->dir & IOCTL_DIR_OUT))
+		return err;
+	err = host_copy_out(uarg, arg, d->size);
+	if (err && d->cmd == VMM_IOC_CREATE)
+		create_undo(arg);
+	return err;
+}
+
+/* Arguments up to this many bytes live on the stack. */
+#define IOCTL_ON_STACK	64
+
+int
+vmm_ioctl(struct vmm_session *s, unsigned int cmd, uint64_t uarg)
+{
+	const struct ioctl_desc *d = ioctl_find(cmd);
+	uint64_t small[IOCTL_ON_STACK / sizeof(uint64_t)];
+	void *arg;
+	int err;
+
+	if (d == NULL)
+		return -ENOTTY;
+	if (d->size <= sizeof(small))
+		return ioctl_call(s, d, small, uarg);
+	arg = host_alloc(d->size);
+	if (arg == NULL)
+		return -ENOMEM;
+	err = ioctl_call(s, d, arg, uarg);
+	host_free(arg);
+	return err;
+}
