@@ -7,7 +7,7 @@
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
-#include "vm.h"
+#include "core.h"
 #include "debugfs.h"
 
 static struct dentry *root;

@@ -74,12 +74,14 @@ host_spin_init(struct host_spinlock *s)
 
 void
 host_spin_lock(struct host_spinlock *s)
+	__acquires(s)
 {
 	spin_lock(kernel_spinlock(s));
 }
 
 void
 host_spin_unlock(struct host_spinlock *s)
+	__releases(s)
 {
 	spin_unlock(kernel_spinlock(s));
 }

@@ -10,8 +10,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include "vm.h"
-#include "backend.h"
+#include "core.h"
 #include "debugfs.h"
 
 static int

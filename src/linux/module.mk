@@ -21,12 +21,17 @@ endif
 MODULE_MAKE	= $(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODULE_DIR) W=1 \
 	$(if $(WERROR),KCFLAGS=-Werror) --no-print-directory
 
-.PHONY: module module-links
-module: module-links	## the kernel module, build/module/vmm.ko (KREL=release or KDIR=headers)
+.PHONY: module module-build module-links
+# One build at a time: two would take the links away under each other.
+module: generate	## the kernel module, build/module/vmm.ko (KREL=release or KDIR=headers)
+	@mkdir -p $(MODULE_DIR)
+	@flock $(MODULE_DIR) $(MAKE) --no-print-directory module-build
+
+module-build: module-links
 	@$(MODULE_MAKE) modules
 
 # Kbuild puts objects beside sources: give it links, so that the source tree stays clean.
-module-links: generate
+module-links:
 	@test -n "$(KDIR)" -a -e "$(KDIR)/Makefile" || { echo >&2 "no kernel headers in '$(KDIR)':" \
 	    "install linux-headers-$${KREL:-$$(uname -r)}, or give KREL= or KDIR="; exit 1; }
 	@mkdir -p $(addprefix $(MODULE_DIR)/,core svm vmx linux gen)
