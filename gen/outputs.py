@@ -38,4 +38,7 @@ OUTPUTS: tuple[Output, ...] = (
     Output("registers.c.j2", "gen/registers.c", ("registers",)),
     Output("svm_registers.h.j2", "gen/svm_registers.h", ("registers",)),
     Output("svm_registers.c.j2", "gen/svm_registers.c", ("registers",)),
+    Output("gpr_offsets.h.j2", "gen/gpr_offsets.h", ("registers",)),
+    Output("svm_controls.h.j2", "gen/svm_controls.h", ("controls",)),
+    Output("svm_controls.c.j2", "gen/svm_controls.c", ("controls",)),
 )
