@@ -80,6 +80,19 @@ find_rule(uint32_t leaf, uint32_t subleaf)
 }
 
 bool
+cpuid_host_has(enum cpuid_feature f)
+{
+	const struct cpuid_bit *bit = &cpuid_feature_bit[f];
+	const struct cpuid_rule *r = &cpuid_rules[bit->rule];
+	struct cpuid_regs regs;
+
+	if (!host_has_leaf(r->leaf))
+		return false;
+	host_cpuid(r->leaf, r->subleaf, &regs);
+	return cpuid_reg(&regs, bit->reg) >> bit->bit & 1;
+}
+
+bool
 cpuid_guest_has(enum cpuid_feature f)
 {
 	const struct cpuid_bit *bit = &cpuid_feature_bit[f];

@@ -14,6 +14,8 @@ void	cpuid_init(void);
 /* The answer for one leaf on this vCPU. */
 void	cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf,
 	    struct cpuid_regs *out);
+/* Does the CPU that runs this have the feature? */
+bool	cpuid_host_has(enum cpuid_feature f);
 /* Does every guest on this host see the feature? */
 bool	cpuid_guest_has(enum cpuid_feature f);
 /* The bits of `needs` whose features guests see. */

@@ -15,8 +15,6 @@
 #define XSAVE_FCW	0	/* offset of FCW, 16 bits */
 #define XSAVE_MXCSR	24	/* offset of MXCSR, 32 bits */
 
-#define CPUID_1_ECX_OSXSAVE	(1u << 27)
-
 static struct {
 	bool	 xsave;		/* the host kernel uses XSAVE */
 	uint64_t host_xcr0;
@@ -43,10 +41,9 @@ fpu_xsave_size(uint64_t mask)
 void
 fpu_init(void)
 {
-	uint32_t r[4], size;
+	uint32_t size;
 
-	cpu_cpuid(1, 0, r);
-	fpu.xsave = r[2] & CPUID_1_ECX_OSXSAVE;
+	fpu.xsave = cpuid_host_has(CPUID_FEATURE_OSXSAVE);
 	fpu.host_xcr0 = fpu.xsave ? cpu_xgetbv(0) : ARCH_XCR0_X87;
 	fpu.mask = fpu.xsave ? fpu.host_xcr0 & CPUID_XCR0_POLICY :
 	    ARCH_XCR0_X87;
