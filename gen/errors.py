@@ -68,7 +68,8 @@ class Errors:
     def __init__(self) -> None:
         self._found: set[tuple[str, int, str]] = set()
 
-    def add(self, node: Place, message: Message, key: object = None, **args: object) -> None:
+    def add(self, node: Place, message: Message, key: object = None, /,
+            **args: object) -> None:
         """Note `message` at `node` (a Map, Seq or Pos), or at its `key` or index."""
         self._found.add((node.file, _line(node, key), message.text(args)))
 

@@ -16,8 +16,9 @@ class Output:
 
 
 OUTPUTS: tuple[Output, ...] = (
-    Output("vmmvar.h.j2", "include/machine/vmmvar.h", ("ioctls",)),
-    Output("vmm.4.j2", "man/vmm.4", ("ioctls",)),
+    Output("vmmvar.h.j2", "include/machine/vmmvar.h",
+           ("ioctls", "registers", "exit_reasons")),
+    Output("vmm.4.j2", "man/vmm.4", ("ioctls", "registers")),
     Output("ioctls.h.j2", "gen/ioctls.h", ("ioctls",)),
     Output("ioctls.c.j2", "gen/ioctls.c", ("ioctls",)),
     Output("insn_ops.h.j2", "gen/insn_ops.h", ("insns",)),

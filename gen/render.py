@@ -4,78 +4,17 @@
 from __future__ import annotations
 
 import os
-import re
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from gen import text
 from gen.outputs import Output
 from gen.spec import Spec
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
-
-
-def c_string(text: str) -> str:
-    """A C string literal."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-def c_hex(value: int, digits: int = 0) -> str:
-    """0x and at least `digits` hexadecimal digits."""
-    return f"0x{value:0{digits}x}"
-
-
-def wrap(text: str, prefix: str = "", width: int = 79) -> str:
-    """Text in lines of at most `width` columns, each after `prefix`."""
-    return textwrap.fill(text, width, initial_indent=prefix, subsequent_indent=prefix,
-                         break_long_words=False, break_on_hyphens=False)
-
-
-def plain(text: str) -> str:
-    """Documentation text without its `markup`, for comments."""
-    return text.replace("`", "")
-
-
-def mdoc(text: str) -> str:
-    """Documentation text as mdoc(7): a line a sentence, `names` set by what they are."""
-    lines: list[str] = []
-    for sentence in re.split(r"(?<=[.:;]) (?=[A-Z`0-9])", text):
-        for part in re.split(r"(?:^| )(\(?`[^`]*`[.,:;)]*)(?= |$)", sentence):
-            if part.strip():
-                lines.append(_mdoc_line(part.strip()))
-    return "\n".join(lines)
-
-
-def _mdoc_line(part: str) -> str:
-    name = re.fullmatch(r"(\(?)`([^`]*)`([.,:;)]*)", part)
-    if name is None:
-        text = part.replace("\\", "\\e")
-        return textwrap.fill("\\&" + text if text[0] in ".'" else text, 79,
-                             break_on_hyphens=False)
-    before, word, after = name.groups()
-    if word.startswith("struct "):
-        macro, word = "Vt", f'"{word}"'
-    else:
-        macro = "Dv" if word.isupper() else "Va"
-    return " ".join([f".{macro}", *before, word, *after])
-
-
-def c_comment(text: str, indent: str = "") -> str:
-    """A C comment, on one line when it fits."""
-    line = f"{indent}/* {text} */"
-    if len(line.expandtabs(8)) <= 96:
-        return line
-    return f"{indent}/*\n{wrap(text, indent + ' * ', 90)}\n{indent} */"
-
-
-def break_condition(text: str, indent: str) -> str:
-    """A C condition on one line, or one line a term when that would be long."""
-    if len(text) + 8 * len(indent) <= 86:
-        return text
-    return re.sub(r" (\|\||&&) ", rf" \1\n{indent}    ", text)
 
 
 def environment() -> jinja2.Environment:
@@ -88,13 +27,16 @@ def environment() -> jinja2.Environment:
         autoescape=False,
         auto_reload=False,
     )
-    env.filters["c_string"] = c_string
-    env.filters["hex"] = c_hex
-    env.filters["wrap"] = wrap
-    env.filters["c_comment"] = c_comment
-    env.filters["mdoc"] = mdoc
-    env.filters["plain"] = plain
-    env.filters["break_condition"] = break_condition
+    env.filters.update(
+        break_condition=text.break_condition,
+        c_comment=text.c_comment,
+        c_number=text.c_number,
+        c_string=text.c_string,
+        hex=text.c_hex,
+        mdoc=text.mdoc,
+        plain=text.plain,
+        wrap=text.wrap,
+    )
     return env
 
 
@@ -129,9 +71,9 @@ def write(out: Path, texts: dict[str, str]) -> list[str]:
     """Bring the files up to date; gives the destinations that changed."""
     changed: list[tuple[Path, Path, str]] = []
     try:
-        for dest, text in texts.items():
+        for dest, content in texts.items():
             path = out / dest
-            data = text.encode()
+            data = content.encode()
             if path.is_file() and path.read_bytes() == data:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from typing import Any, Iterator
 
 from gen.errors import Errors, Message, SpecError, where
 from gen.load import Map, Seq
+from gen.text import c_number
 from gen.spec import Spec
 
 NAME_TWICE = Message("'{name}' is defined twice", "the first is at {first}")
@@ -178,18 +179,13 @@ class Ioctls:
 
 
 def build(spec: Spec, errors: Errors) -> Ioctls:
-    return _Builder(spec.doc("ioctls"), errors).build()
-
-
-def literal(value: int) -> str:
-    """A C literal, the same in C99 and C++."""
-    text = str(value) if value < 0x1000 else f"{value:#x}"
-    return text + "ULL" if value > 0x7FFFFFFF else text
+    return _Builder(spec.doc("ioctls"), spec.doc("registers"), errors).build()
 
 
 class _Builder:
-    def __init__(self, doc: Map, errors: Errors) -> None:
+    def __init__(self, doc: Map, registers: Map, errors: Errors) -> None:
         self._doc = doc
+        self._registers = registers
         self._errors = errors
         self._names: dict[str, str] = {}  # name -> where
         self._constants: dict[str, Constant] = {}
@@ -202,6 +198,9 @@ class _Builder:
         constants = tuple(self._constant(row) for row in doc["constants"])
         for row in doc["enums"]:
             self._enum(row)
+        for row in self._registers["groups"]:
+            if "member" in row:
+                self._indices(row)
         for row in doc["structs"]:
             self._struct(row)
         ioctls = tuple(self._ioctls(doc["ioctls"]))
@@ -219,7 +218,7 @@ class _Builder:
             differences=tuple(doc["differences"]),
         )
 
-    def _claim(self, row: Map, name: str, key: str = "name") -> None:
+    def _claim(self, row: Map, name: str, key: str | None = "name") -> None:
         """A name of the header: not twice, not a keyword."""
         if name in _KEYWORDS:
             self._errors.add(row, KEYWORD, key, name=name)
@@ -233,7 +232,7 @@ class _Builder:
     def _constant(self, row: Map, flags: bool = False) -> Constant:
         self._claim(row, row["name"])
         value = row["value"]
-        text = f"{value:#x}" if flags else literal(value)
+        text = f"{value:#x}" if flags else c_number(value)
         constant = Constant(row["name"], value, text, row["doc"], row.get("extension", False))
         self._constants[constant.name] = constant
         return constant
@@ -263,6 +262,27 @@ class _Builder:
             self._constants[every] = Constant(every, mask, f"{mask:#x}", "All of them.", False)
         self._enums[name] = Enum(name, row["doc"], flags, tuple(values), every, mask,
                                  row.get("extension", False))
+
+    def _indices(self, group: Map) -> None:
+        """The indices of one group of registers, as an enum; the last one is their number."""
+        name = group["group"]
+        values = []
+        for kind, rows in (("register", self._registers["registers"]),
+                           ("segment", self._registers["segments"])):
+            for row in rows:
+                if "index" in row and row.get("group", "sregs") == name:
+                    values.append(self._index(row, row[kind].upper(), row["index"], row["doc"]))
+        values.append(self._index(group, f"N{name.upper()}", len(values), "How many there are."))
+        doc = f"Indices of `{group['member']}`."
+        self._enums[f"vcpu_regs_{name}"] = Enum(f"vcpu_regs_{name}", doc, False, tuple(values),
+                                                None, 0, False)
+
+    def _index(self, row: Map, suffix: str, value: int, doc: str) -> Constant:
+        name = f"VCPU_REGS_{suffix}"
+        self._claim(row, name)
+        constant = Constant(name, value, str(value), doc.rstrip(".") + ".", False)
+        self._constants[name] = constant
+        return constant
 
     def _number(self, row: Map | Seq, key: object) -> int:
         value: Any = row[str(key)] if isinstance(row, Map) else row[int(str(key))]
