@@ -16,7 +16,8 @@ enum gva_access { GVA_READ, GVA_WRITE, GVA_FETCH };
  * paging modes, permissions with WP, NX, SMEP, SMAP and CPL, reserved bits,
  * accessed and dirty bits.
  * 0: *gpa is set. GVA_FAULT: *fault describes the exception the guest gets.
- * -EFAULT: a table of the guest lies outside its memory.
+ * -EFAULT: a table of the guest lies outside its memory, or changes faster
+ * than it can be walked.
  */
 #define GVA_FAULT	1
 int	gva_translate(struct vcpu *v, uint64_t gva, enum gva_access access,
@@ -28,6 +29,10 @@ int	gva_read(struct vcpu *v, uint64_t gva, void *buf, size_t len,
 	    enum gva_access access, struct guest_fault *fault);
 int	gva_write(struct vcpu *v, uint64_t gva, const void *buf, size_t len,
 	    struct guest_fault *fault);
+
+/* As gva_write() up to the writing: 0 also means that memory is there. */
+int	gva_probe(struct vcpu *v, uint64_t gva, size_t len,
+	    enum gva_access access, struct guest_fault *fault);
 
 /*
  * Linear address of seg:offset for an access of len bytes, after the checks
