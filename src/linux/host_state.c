@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: ISC
 /*
- * host_state.c - what the host owns of a CPU and lends to a guest: the FPU,
- * branch predictors, machine checks, and the clocks.
+ * host_state.c - what the host owns of a CPU and lends to a guest: debug
+ * registers, FPU, branch predictors, machine checks, and the clocks.
  */
 #include <linux/ktime.h>
 #include <linux/timekeeping.h>
 #include <asm/cpufeature.h>
+#include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 #include <asm/nospec-branch.h>
 #include <asm/tsc.h>
 
 #include "host.h"
 #include "compat.h"
+
+bool
+host_debug_active(void)
+{
+	return hw_breakpoint_active();
+}
 
 /*
  * The section is the kernel's own: while it lasts, irq_fpu_usable() is false,
