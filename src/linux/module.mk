@@ -10,8 +10,11 @@ MODULE_DIR	:= $(BUILD)/module
 # Headers of release $(KREL); without one, of the running kernel; without those, the newest.
 newest_headers	= $(lastword $(shell ls -d /lib/modules/*/build 2>/dev/null | sort -V))
 ifndef KDIR
-KDIR		= $(if $(KREL),/lib/modules/$(KREL)/build,$(firstword \
-	$(wildcard /lib/modules/$(shell uname -r)/build) $(newest_headers)))
+ifdef KREL
+KDIR		= /lib/modules/$(KREL)/build
+else
+KDIR		= $(firstword $(wildcard /lib/modules/$(shell uname -r)/build) $(newest_headers))
+endif
 endif
 ifndef KREL
 KREL		= $(shell cat $(KDIR)/include/config/kernel.release)
