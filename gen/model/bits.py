@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gen.errors import Errors, Message
+from gen.errors import Errors, Message, where
 from gen.load import Map, Seq
 
 BAD_RANGE = Message("bits '{bits}' of {word} are no range", "HIGH-LOW or one number, below {width}")
@@ -17,7 +17,7 @@ BIT_ORDER = Message("bits {bits} of {word} stand after lower ones", "go from the
 NAMELESS = Message("bits {bits} of {word} have neither a name nor 'reserved: true'",
                    "name and doc, or reserved")
 NAME_AND_RESERVED = Message("bits {bits} of {word} are both '{name}' and reserved", "keep one")
-NAME_TWICE = Message("{word} has two fields called '{name}'", "rename one, the first is in line {first}")
+NAME_TWICE = Message("{word} has two fields called '{name}'", "rename one, the first is at {place}")
 VALUE_TWICE = Message("'{name}' of {word} has two values {value}", "keep one")
 VALUE_WIDE = Message("value {value} of '{name}' in {word} does not fit in {width} bits",
                      "at most {limit}")
@@ -99,7 +99,7 @@ def build_fields(rows: Seq, word: str, width: int, errors: Errors) -> tuple[Fiel
             owner[bit] = label
         if field.name in names:
             errors.add(row, NAME_TWICE, "name", word=word, name=field.name,
-                       first=names[field.name].line)
+                       place=where(names[field.name]))
         elif field.name:
             names[field.name] = row
         fields.append(field)

@@ -6,10 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gen.errors import Errors, Message, where
-from gen.load import Map
+from gen.load import Map, Seq
 from gen.spec import Spec
 
 KIND_TWICE = Message("exit '{exit}' stands twice", "merge the rows, the first is at {place}")
+TAKEN = Message("exit '{exit}' would be called {kind}, which exit.h has another use for",
+                "another name")
 CODE_TWICE = Message("SVM code {code} belongs to '{exit}' and to '{other}'",
                      "give it to one, see {place}; ranges can leave codes out with except")
 REASON_TWICE = Message("VMX reason {reason} belongs to '{exit}' and to '{other}'",
@@ -51,6 +53,7 @@ _HANDLERS: dict[str, tuple[str, dict[str, str]]] = {
     "error": ("", {"": "exit_error"}),
 }
 ACTIONS = tuple(_HANDLERS)
+_TAKEN = ("unknown", "kinds", "resume", "to_client", *(f"action_{name}" for name in ACTIONS))
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ def build(spec: Spec, errors: Errors) -> Exits:
     exits = tuple(_exit(row, vectors, insns, errors) for row in doc["exits"])
     seen: dict[str, Map] = {}
     for item in exits:
+        if item.name in _TAKEN:
+            errors.add(item.row, TAKEN, "exit", exit=item.name, kind=item.kind)
         if item.name in seen:
             errors.add(item.row, KIND_TWICE, "exit", exit=item.name, place=where(seen[item.name]))
         seen.setdefault(item.name, item.row)
@@ -203,10 +208,10 @@ def _function(row: Map, errors: Errors) -> str:
     return "exit_error"
 
 
-def _items(node: object) -> list[Map]:
+def _items(node: Map | Seq | str) -> list[Map]:
     if isinstance(node, Map):
         return [node]
-    return [] if isinstance(node, str) else list(node)  # type: ignore[call-overload]
+    return [] if isinstance(node, str) else list(node)
 
 
 def _default_names(row: Map, items: list[Map], errors: Errors) -> None:
