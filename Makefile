@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 # Every command a person needs; `make help` lists them.
-# The parts define their own targets in *.mk beside their sources; everything built goes below build/.
+# The parts define their targets in *.mk beside their sources; everything built goes below build/.
 
 SHELL		:= /bin/bash
 .SHELLFLAGS	:= -eu -o pipefail -c
@@ -76,20 +76,28 @@ $(BUILD)/man/%: $(GEN_STAMP)
 
 # --- Checks -----------------------------------------------------------------------
 
-.PHONY: check check-unit check-gen check-svm lint
+.PHONY: check check-unit check-gen check-svm lint lint-module
 
 # A part of check-unit, by itself.
 .PHONY: check-gen golden
-check-gen: $(GEN_STAMP)		## the generator's tests: every error message, determinism, the header
+check-gen: $(GEN_STAMP)		## the generator's tests: errors, determinism, header
 	@$(PYTHON) -m unittest discover -q -t . -s tests/gen
 
 golden:				## rewrite the expected error messages; review what changes
 	@$(PYTHON) -m tests.gen.golden
 
-lint: $(GEN_STAMP)		## static checks: types, format, manual pages
-	@$(PYTHON) -m mypy --strict gen tests/gen
+# Everything that people write, in the tree as git has it.
+lint_files	= $(shell git ls-files -co --exclude-standard)
+
+lint: generate			## static checks: types, house style, manual pages, sparse
+	@$(PYTHON) -m mypy gen tests/gen tests/style.py
+	@$(PYTHON) tests/style.py $(lint_files)
 	@mandoc -Tlint -Wwarning $(wildcard $(BUILD)/man/*.? docs/*.[1-9])
-	@clang-format --dry-run -Werror $(wildcard src/core/*.h)
+	@mkdir -p $(MODULE_DIR)
+	@flock $(MODULE_DIR) $(MAKE) --no-print-directory lint-module
+
+lint-module: module-links
+	@$(MODULE_MAKE) C=2 CHECK="sparse -Wsparse-error" modules >/dev/null
 
 .PHONY: clean
 clean:				## remove everything that was built

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: ISC
-"""The generator: reads spec/, checks it, and writes the C, headers and manual that follow from it."""
+"""The generator: reads spec/, checks it, and writes the C and the manual that follow from it."""

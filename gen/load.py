@@ -141,7 +141,8 @@ class _Builder:
             if not isinstance(key, str):
                 continue
             if key in node:
-                self._errors.add(Pos(self._name, at), DUPLICATE_KEY, name=key, first=where(node, key))
+                self._errors.add(Pos(self._name, at), DUPLICATE_KEY, name=key,
+                                 first=where(node, key))
                 continue
             node.put(key, value, at)
         return node

@@ -48,11 +48,12 @@ _SCALARS = {
     "pid_t": ("int32_t", 4),
 }
 _KEYWORDS = frozenset(
-    "alignas alignof and asm auto bool break case catch char class const constexpr continue default "
-    "delete do double else enum explicit export extern false float for friend goto if inline int "
-    "long mutable namespace new not operator or private protected public register restrict return "
-    "short signed sizeof static struct switch template this throw true try typedef typeid typename "
-    "typeof union unsigned using virtual void volatile while xor".split())
+    "alignas alignof and asm auto bool break case catch char class const constexpr continue "
+    "default  delete do double else enum explicit export extern false float for friend goto "
+    "if inline int  long mutable namespace new not operator or private protected public "
+    "register restrict return  short signed sizeof static struct switch template this throw "
+    "true try typedef typeid typename  typeof union unsigned using virtual void volatile "
+    "while xor".split())
 
 FIRST_EXTENSION = 32
 
