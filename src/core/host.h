@@ -87,7 +87,8 @@ bool	host_user_range_ok(uint64_t uaddr, uint64_t size);
 /*
  * A watch on [hva, hva + size) of the current address space. Before any page
  * in it changes or goes, the host calls mem_invalidate(arg, ...), which the
- * core implements (memory.c). May sleep.
+ * core implements (memory.c). *w is set before that happens for the first
+ * time. May sleep.
  */
 struct host_watch;
 int	host_watch_add(struct host_watch **w, uint64_t hva, uint64_t size,

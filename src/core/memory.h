@@ -10,7 +10,8 @@
 
 /*
  * Take the ranges over and start watching them; the caller has validated
- * them (vm_create_params order). -ENOMEM, -EINVAL. May sleep.
+ * them (vm_create_params order). The VM must be zeroed; memory_fini() follows
+ * whatever happens. -ENOMEM, -EINVAL. May sleep.
  */
 int	memory_init(struct vm *vm, const struct vm_mem_range *range,
 	    unsigned int n);
@@ -26,7 +27,11 @@ uint64_t memory_used(struct vm *vm);
 enum memory_fault {
 	MEMORY_FAULT_MAPPED,	/* handled: enter again */
 	MEMORY_FAULT_MMIO,	/* no memory there: the client emulates */
-	MEMORY_FAULT_PROTECT,	/* refused by MPROTECT_EPT or by the host */
+	/*
+	 * Refused: by MPROTECT_EPT, or because the creator's own mapping does
+	 * not allow it (unmapped, read-only, device memory).
+	 */
+	MEMORY_FAULT_PROTECT,
 };
 /*
  * A second-stage fault at gpa wanting `access` (STAGE2_* bits). Brings the
@@ -37,15 +42,17 @@ int	memory_fault(struct vcpu *v, uint64_t gpa, unsigned int access);
 
 /*
  * Protect [gpa, gpa + size), validated; returns when no CPU can use an older
- * right. -ENOMEM (nothing changed). May sleep.
+ * right. Holes between ranges are passed over, and reading is always allowed:
+ * neither format can refuse it alone. -ENOMEM (nothing changed). May sleep.
  */
 int	memory_protect(struct vm *vm, uint64_t gpa, uint64_t size,
 	    unsigned int prot);
 
 /*
  * The driver's own access to guest-physical memory; may cross pages but not
- * leave the ranges. Honours MPROTECT_EPT. -EFAULT. May sleep; in the
- * creator's address space.
+ * leave the ranges. Honours MPROTECT_EPT. -EFAULT; a write that leaves the
+ * ranges or is refused has changed nothing. May sleep; in the creator's
+ * address space.
  */
 int	memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len);
 int	memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);

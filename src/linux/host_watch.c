@@ -53,13 +53,15 @@ host_watch_add(struct host_watch **out, uint64_t hva, uint64_t size, void *arg)
 	w->start = hva;
 	w->end = hva + size;
 	w->arg = arg;
+	/* The first invalidation may come at once, and wants the watch. */
+	*out = w;
 	r = mmu_interval_notifier_insert(&w->notifier, current->mm, hva, size,
 	    &watch_ops);
 	if (r) {
+		*out = NULL;
 		kfree(w);
 		return r == -ENOMEM ? -ENOMEM : -EINVAL;
 	}
-	*out = w;
 	return 0;
 }
 

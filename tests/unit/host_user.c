@@ -565,6 +565,8 @@ static struct mem *mems;
 static unsigned long last_token;
 static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t watch_cond = PTHREAD_COND_INITIALIZER;
+/* Page faults of one process do not overlap; outside watch_lock. */
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
 
 int
 host_watch_add(struct host_watch **wp, uint64_t hva, uint64_t size, void *arg)
@@ -579,12 +581,12 @@ host_watch_add(struct host_watch **wp, uint64_t hva, uint64_t size, void *arg)
 	w->hva = hva;
 	w->size = size;
 	w->arg = arg;
+	*wp = w;
 	pthread_mutex_lock(&watch_lock);
 	w->next = watches;
 	watches = w;
 	host_user.watches_live++;
 	pthread_mutex_unlock(&watch_lock);
-	*wp = w;
 	return 0;
 }
 
@@ -816,11 +818,13 @@ host_watch_resolve(struct host_watch *w, uint64_t hva, unsigned int npages,
 	sync_add(&host_user.resolves, 1);
 	if (self.as != 0)
 		return -EFAULT;
+	pthread_mutex_lock(&fault_lock);
 	error = resolve_page(hva + want * 4096ULL, true, write, &frames[want]);
 	for (unsigned int i = 0; error == 0 && i < npages; i++)
 		if (i != want)
 			error = resolve_page(hva + i * 4096ULL, false, false,
 			    &frames[i]);
+	pthread_mutex_unlock(&fault_lock);
 	if (error == 0 && sync_load(&w->seq) != seq)
 		error = -EBUSY;
 	if (error == 0 && host_user.on_resolved != NULL)

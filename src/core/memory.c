@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * memory.c - guest-physical memory: the creator's pages, brought into the
+ * second stage by faults and taken out of it when the host wants them back.
+ *
+ * Whoever takes a translation away flushes before mem_lock is released, so
+ * with mem_lock held the tables and the TLBs of all vCPUs agree.
+ */
+#include "memory.h"
+#include "backend.h"
+
+/* Present neighbours are mapped along: aligned groups of so many pages. */
+#define AROUND		16u
+
+#define CHUNK_PAGES	512u		/* pages in one entry of vm->prot */
+#define STEP		(1ULL << 30)	/* torn down between two host_resched() */
+#define ORDER_2M	9
+
+const struct vm_range *
+memory_range(const struct vm *vm, uint64_t gpa)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nranges; i++)
+		if (gpa >= vm->range[i].gpa &&
+		    gpa - vm->range[i].gpa < vm->range[i].size)
+			return &vm->range[i];
+	return NULL;
+}
+
+/* --- Life ----------------------------------------------------------------- */
+
+int
+memory_init(struct vm *vm, const struct vm_mem_range *range, unsigned int n)
+{
+	unsigned int i;
+	int err;
+
+	host_mutex_init(&vm->mem_lock);
+	err = stage2_init(&vm->stage2, vmm_backend()->stage2);
+	if (err)
+		return err;
+	vm->flush_cpus = host_cpuset_alloc();
+	if (vm->flush_cpus == NULL)
+		return -ENOMEM;
+	for (i = 0; i < n; i++) {
+		struct vm_range *r = &vm->range[i];
+
+		r->gpa = range[i].vmr_gpa;
+		r->size = range[i].vmr_size;
+		r->hva = range[i].vmr_va;
+		r->vm = vm;
+		vm->mem_size += r->size;
+		/* Ascending, so the last one decides. */
+		vm->nprot = (r->gpa + r->size + PAGE_SIZE_2M - 1) / PAGE_SIZE_2M;
+	}
+	vm->nranges = n;
+	for (i = 0; i < n; i++) {
+		struct vm_range *r = &vm->range[i];
+
+		err = host_watch_add(&r->watch, r->hva, r->size, r);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+void
+memory_fini(struct vm *vm)
+{
+	uint64_t i, at;
+
+	for (i = 0; i < vm->nranges; i++)
+		if (vm->range[i].watch != NULL)
+			host_watch_remove(vm->range[i].watch);
+	for (i = 0; i < vm->nranges; i++) {
+		const struct vm_range *r = &vm->range[i];
+
+		for (at = 0; at < r->size; at += STEP) {
+			stage2_unmap(&vm->stage2, r->gpa + at,
+			    r->size - at < STEP ? r->size - at : STEP);
+			stage2_reap(&vm->stage2);
+			host_resched();
+		}
+	}
+	stage2_fini(&vm->stage2);
+	if (vm->prot != NULL)
+		for (i = 0; i < vm->nprot; i++)
+			host_free(vm->prot[i]);
+	host_free(vm->prot);
+	host_cpuset_free(vm->flush_cpus);
+	host_mutex_destroy(&vm->mem_lock);
+}
+
+uint64_t
+memory_used(struct vm *vm)
+{
+	uint64_t pages;
+
+	host_mutex_lock(&vm->mem_lock);
+	pages = vm->stage2.resident + vm->stage2.tables;
+	host_mutex_unlock(&vm->mem_lock);
+	return pages * PAGE_SIZE_4K;
+}
+
+/* --- Protection ----------------------------------------------------------- */
+
+/* gpa lies in a range. Exact under mem_lock, otherwise as of just now. */
+static unsigned int
+prot_at(const struct vm *vm, uint64_t gpa)
+{
+	uint8_t *const *prot = sync_load_acquire(&vm->prot);
+	const uint8_t *chunk;
+
+	if (prot == NULL)
+		return STAGE2_RWX;
+	chunk = sync_load_acquire(&prot[gpa / PAGE_SIZE_2M]);
+	if (chunk == NULL)
+		return STAGE2_RWX;
+	return sync_load(&chunk[gpa / PAGE_SIZE_4K % CHUNK_PAGES]);
+}
+
+/* All of the 2 MiB around gpa has one protection. mem_lock. */
+static bool
+prot_uniform(const struct vm *vm, uint64_t gpa)
+{
+	const uint8_t *chunk;
+	unsigned int i;
+
+	if (vm->prot == NULL)
+		return true;
+	chunk = vm->prot[gpa / PAGE_SIZE_2M];
+	for (i = 1; chunk != NULL && i < CHUNK_PAGES; i++)
+		if (chunk[i] != chunk[0])
+			return false;
+	return true;
+}
+
+/* Chunks that a change of protections may need, allocated beforehand. */
+struct chunks {
+	uint8_t	**prot;		/* the top, when the VM had none */
+	uint8_t	**chunk;	/* of the 2 MiB from `first` on */
+	uint64_t first, n;
+};
+
+static void
+chunks_free(struct chunks *c)
+{
+	uint64_t i;
+
+	host_free(c->prot);
+	if (c->chunk != NULL)
+		for (i = 0; i < c->n; i++)
+			host_free(c->chunk[i]);
+	host_free(c->chunk);
+}
+
+static int
+chunks_alloc(struct chunks *c, struct vm *vm)
+{
+	uint8_t *const *prot = sync_load_acquire(&vm->prot);
+	uint64_t i;
+
+	c->chunk = host_alloc(c->n * sizeof(c->chunk[0]));
+	if (c->chunk == NULL)
+		return -ENOMEM;
+	if (prot == NULL) {
+		c->prot = host_alloc(vm->nprot * sizeof(c->prot[0]));
+		if (c->prot == NULL)
+			return -ENOMEM;
+	}
+	for (i = 0; i < c->n; i++) {
+		/* A chunk that is there stays there until the VM ends. */
+		if (prot != NULL &&
+		    sync_load_acquire(&prot[c->first + i]) != NULL)
+			continue;
+		c->chunk[i] = host_alloc(CHUNK_PAGES);
+		if (c->chunk[i] == NULL)
+			return -ENOMEM;
+		memset(c->chunk[i], STAGE2_RWX, CHUNK_PAGES);
+	}
+	return 0;
+}
+
+/* Put in what is still missing. mem_lock. */
+static void
+chunks_install(struct chunks *c, struct vm *vm)
+{
+	uint64_t i;
+
+	if (vm->prot == NULL) {
+		sync_store_release(&vm->prot, c->prot);
+		c->prot = NULL;
+	}
+	for (i = 0; i < c->n; i++) {
+		if (vm->prot[c->first + i] != NULL)
+			continue;
+		sync_store_release(&vm->prot[c->first + i], c->chunk[i]);
+		c->chunk[i] = NULL;
+	}
+}
+
+int
+memory_protect(struct vm *vm, uint64_t gpa, uint64_t size, unsigned int prot)
+{
+	const uint64_t limit = vm->nprot * PAGE_SIZE_2M;
+	struct chunks c = { .first = gpa / PAGE_SIZE_2M };
+	uint64_t at, end;
+	int err;
+
+	if (gpa >= limit || size == 0)
+		return 0;
+	end = size < limit - gpa ? gpa + size : limit;
+	c.n = (end - 1) / PAGE_SIZE_2M - c.first + 1;
+	/* Neither format can refuse reading alone. */
+	prot |= STAGE2_R;
+
+	err = chunks_alloc(&c, vm);
+	if (err == 0) {
+		host_mutex_lock(&vm->mem_lock);
+		chunks_install(&c, vm);
+		for (at = gpa; at < end; at += PAGE_SIZE_4K)
+			sync_store(&vm->prot[at / PAGE_SIZE_2M]
+			    [at / PAGE_SIZE_4K % CHUNK_PAGES], (uint8_t)prot);
+		/* What is allowed comes back by faults. */
+		if (stage2_unmap(&vm->stage2, gpa, end - gpa))
+			vm_flush(vm);
+		stage2_reap(&vm->stage2);
+		host_mutex_unlock(&vm->mem_lock);
+	}
+	chunks_free(&c);
+	return err;
+}
+
+/* --- Faults --------------------------------------------------------------- */
+
+struct fault {
+	struct vm *vm;
+	const struct vm_range *range;
+	uint64_t gpa;			/* of the page */
+	unsigned int access;
+	uint64_t start;			/* gpa of frame[0] */
+	unsigned int n, want;		/* frame[want] is the page */
+	struct host_frame frame[AROUND];
+	struct stage2_cache tables;
+	bool	 flush;
+};
+
+/* The aligned group of pages around the one, as far as the range goes. */
+static void
+fault_window(struct fault *f)
+{
+	const struct vm_range *r = f->range;
+	const uint64_t group = AROUND * PAGE_SIZE_4K;
+	uint64_t start = f->gpa & ~(group - 1), end = start + group;
+
+	if (start < r->gpa)
+		start = r->gpa;
+	if (end > r->gpa + r->size)
+		end = r->gpa + r->size;
+	f->start = start;
+	f->n = (unsigned int)((end - start) / PAGE_SIZE_4K);
+	f->want = (unsigned int)((f->gpa - start) / PAGE_SIZE_4K);
+}
+
+/* Does the second stage allow the access already? Another vCPU was faster. */
+static bool
+fault_is_stale(const struct fault *f)
+{
+	struct stage2_mapping m;
+
+	return stage2_lookup(&f->vm->stage2, f->gpa, &m) &&
+	    (f->access & ~m.prot) == 0;
+}
+
+/*
+ * May the 2 MiB around the page be one leaf? The host must have them in one
+ * piece, at the same offset, all within the range (what lies beyond it is not
+ * the guest's) and under one protection.
+ */
+static bool
+fault_fits_2m(const struct fault *f)
+{
+	const struct vm_range *r = f->range;
+	const struct host_frame *frame = &f->frame[f->want];
+	const uint64_t mask = PAGE_SIZE_2M - 1, base = f->gpa & ~mask;
+	const uint64_t hva = r->hva + (f->gpa - r->gpa);
+
+	return frame->order >= ORDER_2M && ((f->gpa ^ hva) & mask) == 0 &&
+	    ((f->gpa ^ frame->pa) & mask) == 0 && base >= r->gpa &&
+	    r->size >= PAGE_SIZE_2M &&
+	    base - r->gpa <= r->size - PAGE_SIZE_2M &&
+	    prot_uniform(f->vm, f->gpa);
+}
+
+static int
+fault_map(struct fault *f, uint64_t gpa, const struct host_frame *frame,
+    enum stage2_level level)
+{
+	unsigned int prot = prot_at(f->vm, gpa);
+	uint64_t mask = level == STAGE2_2M ? PAGE_SIZE_2M - 1 : PAGE_SIZE_4K - 1;
+	int err;
+
+	if (!frame->writable)
+		prot &= ~STAGE2_W;
+	err = stage2_map(&f->vm->stage2, gpa & ~mask, frame->pa & ~mask, level,
+	    prot, &f->tables, &f->flush);
+	if (err == 0 && (prot & STAGE2_W))
+		host_frame_dirty(frame);
+	return err;
+}
+
+/* Map what was resolved; mem_lock. -ENOMEM: more table pages are needed. */
+static int
+fault_map_all(struct fault *f)
+{
+	struct stage2_mapping m;
+	unsigned int i;
+	int err;
+
+	if (fault_fits_2m(f))
+		return fault_map(f, f->gpa, &f->frame[f->want], STAGE2_2M);
+	err = fault_map(f, f->gpa, &f->frame[f->want], STAGE2_4K);
+	if (err)
+		return err;
+	for (i = 0; i < f->n; i++) {
+		uint64_t gpa = f->start + i * PAGE_SIZE_4K;
+
+		if (!f->frame[i].present ||
+		    stage2_lookup(&f->vm->stage2, gpa, &m))
+			continue;
+		/* The page's own table holds its neighbours as well. */
+		err = fault_map(f, gpa, &f->frame[i], STAGE2_4K);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Resolve and map once. -EAGAIN: start over. */
+static int
+fault_try(struct fault *f)
+{
+	struct host_watch *w = f->range->watch;
+	const bool write = f->access & STAGE2_W;
+	unsigned long seq;
+	int r;
+
+	seq = host_watch_begin(w);
+	r = host_watch_resolve(w, f->range->hva + (f->start - f->range->gpa),
+	    f->n, f->want, write, f->frame, seq);
+	if (r == -EBUSY)
+		return -EAGAIN;
+	if (r == -EFAULT)
+		return MEMORY_FAULT_PROTECT;
+	if (r)
+		return r;
+
+	host_mutex_lock(&f->vm->mem_lock);
+	if (host_watch_retry(w, seq)) {
+		r = -EAGAIN;
+	} else if (f->access & ~prot_at(f->vm, f->gpa)) {
+		r = MEMORY_FAULT_PROTECT;
+	} else if (fault_is_stale(f)) {
+		r = MEMORY_FAULT_MAPPED;
+	} else {
+		r = fault_map_all(f);
+		if (r == 0)
+			r = MEMORY_FAULT_MAPPED;
+		if (f->flush)
+			vm_flush(f->vm);
+		f->flush = false;
+		stage2_reap(&f->vm->stage2);
+	}
+	host_mutex_unlock(&f->vm->mem_lock);
+	return r;
+}
+
+/* What can be said without the host: MAPPED, PROTECT, or -EAGAIN. */
+static int
+fault_look(const struct fault *f)
+{
+	int r = -EAGAIN;
+
+	host_mutex_lock(&f->vm->mem_lock);
+	if (f->access & ~prot_at(f->vm, f->gpa))
+		r = MEMORY_FAULT_PROTECT;
+	else if (fault_is_stale(f))
+		r = MEMORY_FAULT_MAPPED;
+	host_mutex_unlock(&f->vm->mem_lock);
+	return r;
+}
+
+int
+memory_fault(struct vcpu *v, uint64_t gpa, unsigned int access)
+{
+	struct fault f = {
+		.vm = v->vm,
+		.range = memory_range(v->vm, gpa),
+		.gpa = gpa & ~(PAGE_SIZE_4K - 1),
+		.access = access | STAGE2_R,
+	};
+	int r;
+
+	if (f.range == NULL)
+		return MEMORY_FAULT_MMIO;
+	r = fault_look(&f);
+	if (r != -EAGAIN)
+		return r;
+	fault_window(&f);
+	for (;;) {
+		r = fault_try(&f);
+		/* Most faults find their tables there; others ask twice. */
+		if (r == -ENOMEM && f.tables.n < STAGE2_CACHE &&
+		    stage2_cache_fill(&f.tables) == 0)
+			continue;
+		if (r != -EAGAIN)
+			break;
+		if (host_signal_pending()) {
+			r = -EINTR;
+			break;
+		}
+	}
+	stage2_cache_drain(&f.tables);
+	return r;
+}
+
+bool
+mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
+    unsigned long token)
+{
+	const struct vm_range *r = arg;
+	struct vm *vm = r->vm;
+
+	if (may_block)
+		host_mutex_lock(&vm->mem_lock);
+	else if (!host_mutex_trylock(&vm->mem_lock))
+		return false;
+	host_watch_note(r->watch, token);
+	if (stage2_unmap(&vm->stage2, r->gpa + (start - r->hva), end - start))
+		vm_flush(vm);
+	stage2_reap(&vm->stage2);
+	host_mutex_unlock(&vm->mem_lock);
+	return true;
+}
+
+/* --- The driver's own accesses -------------------------------------------- */
+
+/*
+ * The next piece of an access that lies in one range, and where that is in
+ * the creator; 0: not memory, or refused.
+ */
+static size_t
+piece(const struct vm *vm, uint64_t gpa, size_t len, unsigned int access,
+    uint64_t *hva)
+{
+	const struct vm_range *r = memory_range(vm, gpa);
+	uint64_t at, left;
+
+	if (r == NULL)
+		return 0;
+	left = r->gpa + r->size - gpa;
+	if (len > left)
+		len = (size_t)left;
+	for (at = gpa & ~(PAGE_SIZE_4K - 1); at < gpa + len; at += PAGE_SIZE_4K)
+		if (access & ~prot_at(vm, at))
+			return 0;
+	*hva = r->hva + (gpa - r->gpa);
+	return len;
+}
+
+/* Is all of it there? Nothing is to happen when a later part is refused. */
+static bool
+all_there(const struct vm *vm, uint64_t gpa, size_t len, unsigned int access)
+{
+	uint64_t hva;
+	size_t n;
+
+	for (; len > 0; gpa += n, len -= n) {
+		n = piece(vm, gpa, len, access, &hva);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
+int
+memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
+{
+	uint8_t *to = buf;
+	uint64_t hva;
+	size_t n;
+	int err;
+
+	if (!all_there(vm, gpa, len, STAGE2_R))
+		return -EFAULT;
+	for (; len > 0; gpa += n, to += n, len -= n) {
+		n = piece(vm, gpa, len, STAGE2_R, &hva);
+		if (n == 0)
+			return -EFAULT;
+		err = host_copy_in(to, hva, n);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int
+memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
+{
+	const uint8_t *from = buf;
+	uint64_t hva;
+	size_t n;
+	int err;
+
+	if (!all_there(vm, gpa, len, STAGE2_W))
+		return -EFAULT;
+	for (; len > 0; gpa += n, from += n, len -= n) {
+		n = piece(vm, gpa, len, STAGE2_W, &hva);
+		if (n == 0)
+			return -EFAULT;
+		err = host_copy_out(hva, from, n);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int
+memory_cmpxchg(struct vm *vm, uint64_t gpa, unsigned int size, uint64_t *old,
+    uint64_t new)
+{
+	uint64_t hva;
+
+	if ((size != 4 && size != 8) || gpa % size != 0 ||
+	    piece(vm, gpa, size, STAGE2_R | STAGE2_W, &hva) != size)
+		return -EFAULT;
+	return host_cmpxchg_user(hva, size, old, new);
+}
