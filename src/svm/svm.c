@@ -175,7 +175,8 @@ svm_cpu_on(void)
 	cpu_wrmsr(ARCH_MSR_EFER, efer | ARCH_EFER_SVME);
 	c->old_hsave_pa = cpu_rdmsr(ARCH_MSR_VM_HSAVE_PA);
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, host_va_to_pa(c->hsave));
-	/* The first guest gets a new generation, hence a flush of everything. */
+	/* No ASID of before is valid, and the first one flushes everything. */
+	c->asid_gen++;
 	c->next_asid = svm.max_asid + 1;
 	c->last_vcpu = 0;
 	c->on = true;

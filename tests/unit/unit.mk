@@ -31,7 +31,7 @@ UNIT_LIBS	:= $(shell pkg-config --libs check 2>/dev/null || echo -lcheck)
 UNIT_TESTS	:= $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_PROGRAMS	+= $(UNIT_TESTS:%=$(UNIT)/test_%)
 UNIT_SRC	= $(wildcard src/core/*.c src/svm/*.c src/vmx/*.c build/gen/*.c) \
-		tests/unit/host_user.c $(wildcard tests/unit/sim/*.c)
+		tests/unit/host_user.c tests/unit/vmm_fixture.c $(wildcard tests/unit/sim/*.c)
 UNIT_OBJ	= $(UNIT_SRC:%.c=$(UNIT)/obj/%.o)
 
 UNIT_LIBS_insn	:= -lcapstone

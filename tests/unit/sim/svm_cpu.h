@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sim/svm_cpu.h - simulated SVM behind the names of src/svm/svm_cpu.h.
+ *
+ * A "guest" is a C function of the test: it gets the VMCB as VMRUN would load
+ * it, does what its instructions would do, and leaves an exit code behind.
+ */
+#ifndef SVM_CPU_H
+#define SVM_CPU_H
+
+#include "cpu.h"
+#include "svm_vmcb.h"
+
+void	svm_clgi(void);
+void	svm_stgi(void);
+void	svm_vmsave(uint64_t pa);
+void	svm_enter(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_vmcb_pa);
+
+/* --- For tests ------------------------------------------------------------ */
+
+/* Fills exitcode and the like; gpr[] is in ABI order. */
+typedef void sim_guest(struct vmcb *vmcb, uint64_t *gpr, void *arg);
+
+struct sim_svm {
+	sim_guest *guest;
+	void	*arg;
+	uint64_t entries;	/* VMRUNs that the CPU accepted */
+	uint64_t refused;	/* and those it did not */
+	bool	 gif_clear;
+	/* The control block as VMRUN saw it the last time. */
+	struct vmcb entered;
+	/* What this CPU can do beyond the minimum (CPUID 0x8000000A EDX). */
+	bool	 nrip_save, decode_assists, clean_bits;
+};
+extern struct sim_svm sim_svm;
+
+/* Before the driver attaches: a CPU with all features, or with none. */
+void	sim_svm_reset(bool all_features);
+
+#endif /* SVM_CPU_H */

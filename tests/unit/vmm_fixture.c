@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmm_fixture.c - the whole driver on a simulated CPU.
+ */
+#include <check.h>
+#include <sys/mman.h>
+
+#include "backend.h"
+#include "vmm_fixture.h"
+
+#define PML4	0x1000
+#define PDPT	0x2000
+#define PD	0x3000
+#define PTE_RW	0x7		/* present, writable, user */
+#define PTE_2M	0x80
+
+int
+fixture_ioctl(struct fixture *f, unsigned int cmd, void *arg)
+{
+	return vmm_ioctl(&f->session, cmd, (uint64_t)(uintptr_t)arg);
+}
+
+void
+fixture_create_params(struct fixture *f, struct vm_create_params *p,
+    size_t ncpus)
+{
+	memset(p, 0, sizeof(*p));
+	p->vcp_nmemranges = 1;
+	p->vcp_ncpus = ncpus;
+	p->vcp_memranges[0].vmr_gpa = 0;
+	p->vcp_memranges[0].vmr_va = (uint64_t)(uintptr_t)f->mem;
+	p->vcp_memranges[0].vmr_size = FIXTURE_MEM;
+	strcpy(p->vcp_name, "test");
+}
+
+void
+fixture_start(struct fixture *f, bool all_features, size_t ncpus)
+{
+	struct vm_create_params p;
+
+	memset(f, 0, sizeof(*f));
+	host_user_reset();
+	sim_reset();
+	sim_svm_reset(all_features);
+	f->mem = mmap(NULL, FIXTURE_MEM, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(f->mem, MAP_FAILED);
+	ck_assert_int_eq(vmm_attach(vmm_backends), 0);
+	ck_assert_int_eq(vmm_open(&f->session), 0);
+	fixture_create_params(f, &p, ncpus);
+	ck_assert_int_eq(fixture_ioctl(f, VMM_IOC_CREATE, &p), 0);
+	f->vm = p.vcp_id;
+	f->run.vrp_vm_id = f->vm;
+	f->run.vrp_exit = &f->exit;
+}
+
+void
+fixture_stop(struct fixture *f)
+{
+	vmm_close(&f->session);
+	ck_assert(!host_user.cpus_on);
+	vmm_detach();
+	ck_assert_int_eq(host_user.alloc_live, 0);
+	ck_assert_int_eq(host_user.as_live, 0);
+	ck_assert_int_eq(host_user.watches_live, 0);
+	munmap(f->mem, FIXTURE_MEM);
+}
+
+int
+fixture_run(struct fixture *f, sim_guest *guest, void *arg, uint16_t irq)
+{
+	int err;
+
+	sim_svm.guest = guest;
+	sim_svm.arg = arg;
+	f->run.vrp_irq = irq;
+	err = fixture_ioctl(f, VMM_IOC_RUN, &f->run);
+	f->run.vrp_continue = 1;
+	return err;
+}
+
+void
+fixture_regs(struct fixture *f, struct vcpu_reg_state *regs)
+{
+	struct vm_rwregs_params p = {
+		.vrwp_vm_id = f->vm, .vrwp_mask = VM_RWREGS_ALL,
+	};
+
+	ck_assert_int_eq(fixture_ioctl(f, VMM_IOC_READREGS, &p), 0);
+	*regs = p.vrwp_regs;
+}
+
+int
+fixture_set_regs(struct fixture *f, uint64_t groups,
+    const struct vcpu_reg_state *regs)
+{
+	struct vm_rwregs_params p = {
+		.vrwp_vm_id = f->vm, .vrwp_mask = groups, .vrwp_regs = *regs,
+	};
+
+	return fixture_ioctl(f, VMM_IOC_WRITEREGS, &p);
+}
+
+void
+fixture_long_mode(struct fixture *f, uint64_t rip)
+{
+	struct vm_resetcpu_params p = { .vrp_vm_id = f->vm };
+	struct vcpu_reg_state *r = &p.vrp_init_state;
+	uint64_t *pd = (uint64_t *)(f->mem + PD);
+
+	*(uint64_t *)(f->mem + PML4) = PDPT | PTE_RW;
+	*(uint64_t *)(f->mem + PDPT) = PD | PTE_RW;
+	for (uint64_t i = 0; i < FIXTURE_MEM >> 21; i++)
+		pd[i] = i << 21 | PTE_RW | PTE_2M;
+
+	r->vrs_gprs[VCPU_REGS_RIP] = rip;
+	r->vrs_gprs[VCPU_REGS_RFLAGS] = 2;
+	r->vrs_crs[VCPU_REGS_CR0] = 0x80000011;	/* PG, ET, PE */
+	r->vrs_crs[VCPU_REGS_CR3] = PML4;
+	r->vrs_crs[VCPU_REGS_CR4] = 0x20;	/* PAE */
+	r->vrs_msrs[VCPU_REGS_EFER] = 0x500;	/* LMA, LME */
+	r->vrs_drs[VCPU_REGS_DR6] = 0xffff0ff0;
+	r->vrs_drs[VCPU_REGS_DR7] = 0x400;
+	for (int i = 0; i < VCPU_REGS_NSREGS; i++) {
+		r->vrs_sregs[i].vsi_sel = 0x10;
+		r->vrs_sregs[i].vsi_limit = 0xffffffff;
+		r->vrs_sregs[i].vsi_ar = 0xc093;
+	}
+	r->vrs_sregs[VCPU_REGS_CS].vsi_sel = 8;
+	r->vrs_sregs[VCPU_REGS_CS].vsi_ar = 0xa09b;
+	r->vrs_sregs[VCPU_REGS_LDTR].vsi_ar = 0x82;
+	r->vrs_sregs[VCPU_REGS_TR].vsi_ar = 0x8b;
+	ck_assert_int_eq(fixture_ioctl(f, VMM_IOC_RESETCPU, &p), 0);
+}
