@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: ISC
+#
+# vmctl: the monitor and its command line.
+#
+# Devices (i8259, i8254, ns8250, mc146818, board) know nothing of the driver
+# or of each other: a unit test links just what it tests.
+
+VMCTL_SRC	:= $(wildcard src/vmctl/*.c)
+VMCTL_OBJ	:= $(VMCTL_SRC:src/vmctl/%.c=$(BUILD)/vmctl.d/%.o)
+VMCTL_WARN	:= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+VMCTL_CFLAGS	:= -std=gnu11 -O2 -g -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+		-fPIE -pthread $(VMCTL_WARN) -I$(BUILD)/include
+VMCTL_LDFLAGS	:= -pie -Wl,-z,relro,-z,now -pthread
+VMCTL_LIBS	:= -levent_core -lseccomp
+
+.PHONY: vmctl
+vmctl: $(BUILD)/vmctl		## the monitor, build/vmctl
+
+$(BUILD)/vmctl: $(VMCTL_OBJ)
+	$(CC) $(VMCTL_LDFLAGS) -o $@ $^ $(VMCTL_LIBS)
+
+$(BUILD)/vmctl.d/%.o: src/vmctl/%.c $(BUILD)/include/machine/vmmvar.h
+	@mkdir -p $(@D)
+	$(CC) $(VMCTL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# --- Unit tests: tests/unit/vmctl/test_NAME.c -> build/unit/test_vmctl_NAME --------
+
+VMCTL_TESTS	:= $(patsubst tests/unit/vmctl/test_%.c,$(BUILD)/unit/test_vmctl_%,\
+		$(wildcard tests/unit/vmctl/test_*.c))
+VMCTL_TEST_OBJ	:= $(VMCTL_SRC:src/vmctl/%.c=$(BUILD)/unit/vmctl.d/%.o)
+VMCTL_TEST_CFLAGS := -std=gnu11 -O1 -g -D_GNU_SOURCE -fno-omit-frame-pointer -pthread \
+		$(UNIT_SANITIZE) $(VMCTL_WARN) -I$(BUILD)/include -Isrc/vmctl
+# The driver is simulated where vmctl asks for it.
+VMCTL_TEST_WRAP	:= -Wl,--wrap=ioctl,--wrap=open
+
+UNIT_PROGRAMS	+= $(VMCTL_TESTS)
+unit-programs: $(VMCTL_TESTS)
+
+$(BUILD)/unit/vmctl.d/%.o: src/vmctl/%.c $(BUILD)/include/machine/vmmvar.h
+	@mkdir -p $(@D)
+	$(CC) $(VMCTL_TEST_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/unit/vmctl.d/test_%.o: tests/unit/vmctl/test_%.c $(BUILD)/include/machine/vmmvar.h
+	@mkdir -p $(@D)
+	$(CC) $(VMCTL_TEST_CFLAGS) -MMD -MP -c -o $@ $<
+
+# An archive, so that a test takes only what it calls; main() stays out of it.
+$(BUILD)/unit/libvmctl.a: $(filter-out %/main.o,$(VMCTL_TEST_OBJ))
+	@rm -f $@
+	@$(AR) rc $@ $^
+
+$(VMCTL_TESTS): $(BUILD)/unit/test_vmctl_%: $(BUILD)/unit/vmctl.d/test_%.o \
+    $(BUILD)/unit/libvmctl.a
+	$(CC) $(UNIT_SANITIZE) -pthread -o $@ $^ $(if $(filter %/test_vmctl_machine,$@),\
+		$(VMCTL_TEST_WRAP)) $(VMCTL_LIBS) $(UNIT_LIBS)
+
+-include $(wildcard $(BUILD)/vmctl.d/*.d $(BUILD)/unit/vmctl.d/*.d)
