@@ -67,7 +67,7 @@ SYSUSERSDIR	?= /usr/lib/sysusers.d
 .PHONY: install
 install: module vmctl	## module, vmctl, manual pages, machine/vmmvar.h, udev rule (DESTDIR=)
 	install -D -m 644 $(MODULE_DIR)/vmm.ko "$(DESTDIR)$(MODDIR)/vmm.ko"
-	install -D -m 755 $(BUILD)/vmctl/vmctl "$(DESTDIR)$(SBINDIR)/vmctl"
+	install -D -m 755 $(BUILD)/vmctl "$(DESTDIR)$(SBINDIR)/vmctl"
 	install -D -m 644 $(BUILD)/man/vmm.4 "$(DESTDIR)$(MANDIR)/man4/vmm.4"
 	install -D -m 644 docs/vmctl.8 "$(DESTDIR)$(MANDIR)/man8/vmctl.8"
 	install -D -m 644 $(BUILD)/include/machine/vmmvar.h \
