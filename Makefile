@@ -47,8 +47,7 @@ endif
 
 $(GEN_STAMP): $(GEN_SOURCES)
 	@mkdir -p $(@D)
-	@$(PYTHON) -m gen --spec spec --out $(BUILD)
-	@$(PYTHON) -m gen --list --out $(BUILD) > $@
+	@$(PYTHON) -m gen --spec spec --out $(BUILD) --stamp $@
 
 # A file keeps its time when its text stays the same, so nothing that needs it is built again.
 $(BUILD)/gen/%.h: $(GEN_STAMP)

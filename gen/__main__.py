@@ -40,14 +40,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="gen", description="Generate code and manual from spec/.")
     parser.add_argument("--spec", type=Path, default=Path("spec"), help="where the YAML is")
     parser.add_argument("--out", type=Path, default=Path("build"), help="where the output goes")
-    parser.add_argument("--list", action="store_true", help="print the outputs and stop")
+    parser.add_argument("--stamp", type=Path, help="a file to list the outputs in, when all is well")
     args = parser.parse_args()
-    if args.list:
-        for output in OUTPUTS:
-            print(args.out / output.dest)
-        return 0
     try:
-        return run(args.spec, args.out)
+        status = run(args.spec, args.out)
+        if status == 0 and args.stamp:
+            args.stamp.write_text(" ".join(str(args.out / output.dest) for output in OUTPUTS))
+        return status
     except Exception:
         traceback.print_exc()
         return 2

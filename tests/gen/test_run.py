@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -71,6 +73,27 @@ class Run(unittest.TestCase):
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
         self.assertLess(spent, 1.0)
+
+    def test_make_does_nothing_when_nothing_changed(self) -> None:
+        """And makes again what has gone."""
+        with tempfile.TemporaryDirectory() as scratch:
+            make = ["make", "--no-print-directory", f"BUILD={scratch}/build", "generate"]
+            environment = {name: value for name, value in os.environ.items()
+                           if not name.startswith(("MAKE", "MFLAGS"))}
+
+            def run() -> str:
+                return subprocess.run(make, cwd=ROOT, env=environment, text=True, check=True,
+                                      stdout=subprocess.PIPE).stdout
+
+            run()
+            times = {path: path.stat().st_mtime_ns for path in Path(scratch).rglob("*")}
+            run()
+            self.assertEqual(times,
+                             {path: path.stat().st_mtime_ns for path in Path(scratch).rglob("*")})
+            gone = Path(scratch) / "build" / OUTPUTS[0].dest
+            gone.unlink()
+            self.assertIn(str(gone), run())
+            self.assertTrue(gone.exists())
 
     def test_comments_carry_nothing(self) -> None:
         """Nothing is read from comments: without them the output is the same."""
