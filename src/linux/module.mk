@@ -35,7 +35,8 @@ module-build: module-links
 
 # Kbuild puts objects beside sources: give it links, so that the source tree stays clean.
 module-links:
-	@test -n "$(KDIR)" -a -e "$(KDIR)/Makefile" || { echo >&2 "no kernel headers in '$(KDIR)':" \
+	@test -n "$(KDIR)" -a -e "$(KDIR)/Makefile" || { \
+	    echo >&2 "no kernel headers in '$(KDIR)':" \
 	    "install linux-headers-$${KREL:-$$(uname -r)}, or give KREL= or KDIR="; exit 1; }
 	@mkdir -p $(addprefix $(MODULE_DIR)/,core svm vmx linux gen)
 	@find $(MODULE_DIR) -type l -delete
