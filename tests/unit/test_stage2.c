@@ -23,7 +23,7 @@
  */
 static const struct stage2_format npt = {
 	.name = "npt",
-	.table = 0x7,			/* P, W, U */
+	.table = 0x1 | 0x2 | 0x4 | 0x20,	/* P, W, U, A: the CPU writes nothing */
 	.leaf = 0x1 | 0x4 | 0x20 | 0x40,	/* P, U, A, D */
 	.large = 0x80,
 	.present = 0x1,
