@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import traceback
 from pathlib import Path
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("build"), help="where the output goes")
     parser.add_argument("--stamp", type=Path, help="a file to list the outputs in, when all is well")
     args = parser.parse_args()
+    gc.disable()  # a run is short, and all it makes lives to its end
     try:
         status = run(args.spec, args.out)
         if status == 0 and args.stamp:

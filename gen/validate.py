@@ -48,7 +48,7 @@ def validate(doc: Doc, schema_file: Path, errors: Errors) -> bool:
     """True when the document keeps to the schema; otherwise every breach is in `errors`."""
     schema: dict[str, Any] = json.loads(schema_file.read_text(encoding="utf-8"))
     try:
-        fastjsonschema.compile(schema)(doc)
+        fastjsonschema.compile(schema, use_default=False)(doc)
         return True
     except fastjsonschema.JsonSchemaValueException:
         pass
