@@ -41,7 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="gen", description="Generate code and manual from spec/.")
     parser.add_argument("--spec", type=Path, default=Path("spec"), help="where the YAML is")
     parser.add_argument("--out", type=Path, default=Path("build"), help="where the output goes")
-    parser.add_argument("--stamp", type=Path, help="a file to list the outputs in, when all is well")
+    parser.add_argument("--stamp", type=Path, help="a file to list the outputs in")
     args = parser.parse_args()
     gc.disable()  # a run is short, and all it makes lives to its end
     try:

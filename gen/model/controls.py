@@ -15,7 +15,8 @@ from gen.spec import Spec
 NAME_TWICE = Message("the name '{name}' stands twice", "rename one, the first is at {place}")
 CAP_TWICE = Message("capability bit {bit} of leaf {leaf} {reg} has two names",
                     "keep one, the first is at {place}")
-CAP_GAP = Message("bit {bit} of CPUID 0x8000000a EDX is no capability", "add it, if need be as unused")
+CAP_GAP = Message("bit {bit} of CPUID 0x8000000a EDX is no capability",
+                  "add it, if need be as unused")
 NO_TITLE = Message("capability '{cap}' is required and has no title",
                    "title: what the log line says is missing")
 NO_WORD = Message("'{name}' is of word '{word}', which svm_words does not list", "one of {known}")
@@ -30,7 +31,8 @@ NO_CAP = Message("'{name}' needs '{cap}', which is no capability", "one of {know
 CAP_UNUSED = Message("'{name}' needs '{cap}', which the driver does not look at",
                      "policy: wanted for the capability")
 NEEDS_POLICY = Message("'{name}' is {policy} and needs a capability", "policy: wanted")
-WANTED_FREE = Message("'{name}' is wanted and waits for nothing", "needs: a capability, or required")
+WANTED_FREE = Message("'{name}' is wanted and waits for nothing",
+                      "needs: a capability, or required")
 NO_EXIT = Message("'{name}' turns exit '{exit}' on, which exit_reasons.yaml does not have for SVM",
                   "the name of a row with an SVM code")
 ERROR_EXIT = Message("'{name}' turns exit '{exit}' on, whose action is error",

@@ -31,13 +31,16 @@ TEXT_FIT = Message("row '{name}': text '{text}' does not fill the register",
                    "four ASCII characters in a row of 32 bits")
 REASON_POLICY = Message("row '{name}': reason with policy '{policy}'",
                         "only hidden bits need one")
-REASON_MISSING = Message("row '{name}': hidden without a reason", "say why the guest must not see it")
+REASON_MISSING = Message("row '{name}': hidden without a reason",
+                         "say why the guest must not see it")
 NO_FIXUP = Message("row '{name}': synthesise in a leaf without fixup",
                    "name the fixup that makes the value")
 COMPONENT = Message("leaf {leaf:#x}: component and fixup xsave_area do not come together",
                     "a leaf 0xd sub-leaf has both, other leaves neither")
 COMPONENT_BIT = Message("leaf 0xd sub-leaf {subleaf}: component '{name}' is no such bit",
                         "the name of the passed bit {subleaf} of leaf 0xd EAX without xcr0_")
+NO_STATE = Message("row '{name}': state '{state}' is no XCR0 component that passes",
+                   "the name of a passed bit of leaf 0xd EAX without xcr0_, for a passed bit")
 
 REGISTERS = ("eax", "ebx", "ecx", "edx")
 RANGES = {"basic": (0, 0x3FFFFFFF), "extended": (0x80000000, 0x8FFFFFFF)}
@@ -53,6 +56,7 @@ class Row:
     value: int
     doc: str
     reason: str
+    state: str
 
     @property
     def mask(self) -> int:
@@ -96,9 +100,18 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class StateNeed:
+    """A feature that works on registers of an XCR0 component."""
+
+    feature: Feature
+    xcr0: int
+
+
+@dataclass(frozen=True)
 class Cpuid:
     leaves: tuple[Leaf, ...]
     features: tuple[Feature, ...]
+    states: tuple[StateNeed, ...]
     fixups: tuple[str, ...]
     level: int
     extended_level: int
@@ -124,12 +137,16 @@ def build(spec: Spec, errors: Errors) -> Cpuid:
     _check_order(doc, errors)
     for index, node in enumerate(doc["leaves"]):
         leaves.append(_leaf(index, node, seen, errors))
-    _check_components(doc, leaves, errors)
+    components = _components(leaves)
+    _check_components(doc, leaves, components, errors)
+    _check_states(doc, components, errors)
     features = tuple(Feature(row, leaf, REGISTERS.index(row.register))
                      for leaf in leaves for row in leaf.rows if row.single)
     return Cpuid(
         leaves=tuple(leaves),
         features=features,
+        states=tuple(StateNeed(feature, 1 << components[feature.row.state])
+                     for feature in features if feature.row.state in components),
         fixups=("none", *_fixups(leaves)),
         level=_last(leaves, "basic"),
         extended_level=_last(leaves, "extended"),
@@ -223,7 +240,8 @@ def _row(item: Map, register: str, has_fixup: bool, errors: Errors) -> Row:
     if policy == "synthesise" and not has_fixup:
         errors.add(item, NO_FIXUP, name=name)
     value = _value(item, high - low + 1, errors) if policy == "set" else 0
-    return Row(name, register, low, high, policy, value, item["doc"], item.get("reason", ""))
+    return Row(name, register, low, high, policy, value, item["doc"], item.get("reason", ""),
+               item.get("state", ""))
 
 
 def _value(item: Map, width: int, errors: Errors) -> int:
@@ -245,12 +263,26 @@ def _value(item: Map, width: int, errors: Errors) -> int:
     return value
 
 
-def _check_components(doc: Map, leaves: list[Leaf], errors: Errors) -> None:
+def _components(leaves: list[Leaf]) -> dict[str, int]:
+    """The XCR0 components that pass, by name."""
+    return {row.name.removeprefix("xcr0_"): row.low for leaf in leaves
+            if (leaf.leaf, leaf.subleaf) == (0xD, 0)
+            for row in leaf.rows if row.register == "eax" and row.policy == "pass"}
+
+
+def _check_components(doc: Map, leaves: list[Leaf], components: dict[str, int],
+                      errors: Errors) -> None:
     """The area sub-leaves are those of the XCR0 bits that pass."""
-    passed = {row.low: row.name for leaf in leaves if (leaf.leaf, leaf.subleaf) == (0xD, 0)
-              for row in leaf.rows if row.register == "eax" and row.policy == "pass"}
     for node, leaf in zip(doc["leaves"], leaves):
         if ("component" in node) != (leaf.fixup == "xsave_area"):
             errors.add(node, COMPONENT, leaf=leaf.leaf)
-        elif "component" in node and passed.get(leaf.subleaf) != f"xcr0_{node['component']}":
+        elif "component" in node and components.get(node["component"]) != leaf.subleaf:
             errors.add(node, COMPONENT_BIT, subleaf=leaf.subleaf, name=node["component"])
+
+
+def _check_states(doc: Map, components: dict[str, int], errors: Errors) -> None:
+    for node in doc["leaves"]:
+        for item in (item for register in REGISTERS for item in node.get(register, ())):
+            if "state" in item and (item["state"] not in components or item["policy"] != "pass"
+                                    or "bit" not in item):
+                errors.add(item, NO_STATE, "state", name=item["name"], state=item["state"])

@@ -130,7 +130,8 @@ class Exits:
 def build(spec: Spec, errors: Errors) -> Exits:
     doc = spec.doc("exit_reasons")
     vectors = {row["exception"]: int(row["vector"]) for row in spec.doc("arch")["exceptions"]}
-    insns = {row["insn"]: f"INSN_{row['insn'].upper()}" for row in spec.doc("insns")["instructions"]}
+    insns = {row["insn"]: f"INSN_{row['insn'].upper()}"
+             for row in spec.doc("insns")["instructions"]}
     exits = tuple(_exit(row, vectors, insns, errors) for row in doc["exits"])
     seen: dict[str, Map] = {}
     for item in exits:

@@ -16,7 +16,8 @@ SAME_INDEX = Message("MSR '{name}': index {index:#x} is MSR '{other}' too",
 INDEX_ORDER = Message("MSR '{name}': index {index:#x} comes after {before:#x}", "indices ascend")
 TOP_INDEX = Message("MSR '{name}': the count runs past 0xffffffff", "a smaller count")
 UNKNOWN_BIT = Message("MSR '{name}': constant has bit '{bit}' without a number", "one of {known}")
-SAME_BIT = Message("MSR '{name}': bits '{bit}' and '{other}' are both bit {number}", "one name a bit")
+SAME_BIT = Message("MSR '{name}': bits '{bit}' and '{other}' are both bit {number}",
+                   "one name a bit")
 PASS_CONTEXT = Message("MSR '{name}': passes without context",
                        "say who switches it on the vendors it passes on, or do not pass it")
 NO_PASS = Message("MSR '{name}': context without pass", "remove it")
@@ -24,10 +25,12 @@ PASS_RANGE = Message("MSR '{name}': passes outside the permission maps",
                      "0-0x1fff or 0xc0000000-0xc0001fff")
 SLOT_NEEDED = Message("MSR '{name}': reset or writable without shadow, slot or emulate",
                       "they describe a value that the driver keeps")
-SHADOW_WRITABLE = Message("MSR '{name}': write shadow without writable", "the bits a guest may change")
+SHADOW_WRITABLE = Message("MSR '{name}': write shadow without writable",
+                          "the bits a guest may change")
 NO_REASON = Message("MSR '{name}': {policy} without reason or feature",
                     "say why, or name the CPUID bit that announces it")
-NO_FEATURE = Message("MSR '{name}': no CPUID feature '{feature}'", "the name of a bit of cpuid.yaml")
+NO_FEATURE = Message("MSR '{name}': no CPUID feature '{feature}'",
+                     "the name of a bit of cpuid.yaml")
 PROMISED = Message("MSR '{name}': faults although CPUID shows '{feature}'",
                    "hide the feature, or let the MSR work")
 HIDDEN = Message("MSR '{name}': works although CPUID hides '{feature}'",
@@ -147,7 +150,7 @@ def _check_row(row: Map, cpuid: Cpuid, errors: Errors) -> None:
     if "count" in row and (kept or passes):
         errors.add(row, COUNT_STATE, "count", name=name)
     for policy in (read, write):
-        if policy in ("fault", "constant", "ignore") and "reason" not in row and "feature" not in row:
+        if policy in ("fault", "constant", "ignore") and not {"reason", "feature"} & row.keys():
             errors.add(row, NO_REASON, name=name, policy=policy)
     _check_feature(row, read, write, cpuid, errors)
     _check_bits(row, errors)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""registers.yaml: the register table and the code that moves registers between a VMCB and a client."""
+"""registers.yaml: the register table, and code to move registers between VMCB and client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ INDEX_KEY = Message("register '{name}': index and group internal do not go toget
                     "every other group gives its registers an index")
 SEGMENT_PLACE = Message("segment '{name}': needs one of index and member",
                         "index within the segment group, or the member it has to itself")
-NO_FIELD = Message("register '{name}': the VMCB has no field '{field}'", "a field of vmcb_fields.yaml")
+NO_FIELD = Message("register '{name}': the VMCB has no field '{field}'",
+                   "a field of vmcb_fields.yaml")
 FIELD_SHAPE = Message("register '{name}': VMCB field '{field}' has the wrong shape",
                       "a segment for a segment, a number for a register")
 FIELD_OUT = Message("register '{name}': VMCB field '{field}' is not loaded into the guest",
@@ -31,8 +32,10 @@ NO_BITS = Message("register '{name}': VMCB field '{field}' has no part '{bits}'"
                   "a part of the field's layout")
 SAME_FIELD = Message("register '{name}': VMCB field '{field}' is register '{other}' too",
                      "one place a register, the other is at {first}")
-NO_SLOT = Message("register '{name}': MSR '{slot}' has no slot", "an MSR of msrs.yaml with slot or shadow")
-NO_MSR = Message("register '{name}': no MSR '{msr}'", "an MSR of msrs.yaml whose VMX context is lists")
+NO_SLOT = Message("register '{name}': MSR '{slot}' has no slot",
+                  "an MSR of msrs.yaml with slot or shadow")
+NO_MSR = Message("register '{name}': no MSR '{msr}'",
+                 "an MSR of msrs.yaml whose VMX context is lists")
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,8 @@ def build(spec: Spec, errors: Errors) -> Registers:
         get, put = _svm(row, vmcb, msrs, fields, errors)
         found[group].append(Register(name, group, members[group], row.get("index", 0),
                                      row.get("check", "none"), get, put, row["doc"]))
-    groups = tuple(Group(row["group"], members[row["group"]], row["doc"], tuple(found[row["group"]]))
-                   for row in doc["groups"])
+    groups = tuple(Group(row["group"], members[row["group"]], row["doc"],
+                         tuple(found[row["group"]])) for row in doc["groups"])
     checks = dict.fromkeys(register.check for group in groups for register in group.registers)
     return Registers(
         groups=groups,
