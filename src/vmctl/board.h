@@ -49,7 +49,7 @@ struct pci {
 uint32_t pci_in(void *pci, uint16_t port, unsigned int size);
 void pci_out(void *pci, uint16_t port, unsigned int size, uint32_t value);
 
-/* One row a device's ports. A row has byte or wide handlers, or none: reads ones, writes nothing. */
+/* One row a device's ports. It has byte or wide handlers, or none: reads ones, writes nothing. */
 struct port_range {
 	uint16_t first, last;
 	void *dev;

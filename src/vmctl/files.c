@@ -31,9 +31,10 @@ static int run_dir(char *dir, size_t size, struct err *e)
 	else
 		n = snprintf(dir, size, "/tmp/vmctl-%u", geteuid());
 	/* sun_path has to hold the directory, the name and a suffix. */
-	if (n < 0 || (size_t)n >= size || (size_t)n + 72 > sizeof(((struct sockaddr_un *)0)->sun_path))
-		return err_set(e, "the path of the run directory is too long: set VMCTL_RUNDIR to a "
-			       "shorter one");
+	if (n < 0 || (size_t)n >= size ||
+	    (size_t)n + 72 > sizeof(((struct sockaddr_un *)0)->sun_path))
+		return err_set(e, "the path of the run directory is too long: "
+			       "set VMCTL_RUNDIR to a shorter one");
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 		return err_set(e, "%s can not be made (%s): set VMCTL_RUNDIR to a directory of "
 			       "yours", dir, strerror(errno));

@@ -337,7 +337,7 @@ static void handle_exit(struct machine *m)
 	fail(m, text);
 }
 
-/* --- The vCPU's thread -------------------------------------------------------------------------- */
+/* --- The vCPU's thread -------------------------------------------------- */
 
 /* Sleeps while the vCPU is halted, then decides on the interrupt; false at the end. */
 static bool before_run(struct machine *m)
@@ -398,7 +398,7 @@ void *machine_vcpu(void *machine)
 	return NULL;
 }
 
-/* --- The monitor's thread ------------------------------------------------------------------------ */
+/* --- The monitor's thread ----------------------------------------------- */
 
 void machine_stop(struct machine *m)
 {
@@ -497,7 +497,7 @@ bool machine_woken(struct machine *m)
 	return ended;
 }
 
-/* --- Set-up ------------------------------------------------------------------------------------------ */
+/* --- Set-up ------------------------------------------------------------- */
 
 int machine_init(struct machine *m, const struct machine_config *config, struct err *e)
 {

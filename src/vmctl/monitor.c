@@ -240,7 +240,7 @@ static int watch_all(struct monitor *mon)
 	       (mon->config->console >= 0 && watch(mon, mon->notes, on_notes, &mon->notes_read));
 }
 
-/* --- From start to end ------------------------------------------------------------------------- */
+/* --- From start to end -------------------------------------------------- */
 
 static void open_image(struct monitor *mon, struct linux_image *image)
 {

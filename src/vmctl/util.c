@@ -51,7 +51,8 @@ int parse_size(const char *text, uint64_t *size, struct err *e)
 	*size = value;
 	return 0;
 bad:
-	return err_set(e, "\"%s\" is not a size: write a number and K, M or G, such as 512M", shown);
+	return err_set(e, "\"%s\" is not a size: write a number and K, M or G, such as 512M",
+		       shown);
 big:
 	return err_set(e, "\"%s\" is too large a size: write a smaller one, such as 512M", shown);
 }

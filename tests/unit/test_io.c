@@ -632,7 +632,7 @@ START_TEST(string_cancelled)
 }
 END_TEST
 
-/* --- Fetching what the CPU kept back ----------------------------------------------------------- */
+/* --- Fetching what the CPU kept back ------------------------------------ */
 
 static void
 code(const char *bytes, size_t n)
@@ -791,7 +791,7 @@ START_TEST(bytes_for_the_client)
 }
 END_TEST
 
-/* --- Memory operands, as LMSW has them ----------------------------------------------------------- */
+/* --- Memory operands, as LMSW has them ---------------------------------- */
 
 static void
 operand(const char *bytes, size_t n, enum sreg seg, uint64_t want)
