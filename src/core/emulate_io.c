@@ -227,25 +227,33 @@ user_inout(struct vcpu *v, const struct exit_policy *p)
 	if (x->io.in) {
 		v->io.active = true;
 		v->io.exit = *x;
+		v->io.rip = v->gpr[VCPU_REGS_RIP];
 	}
 	return EXIT_TO_CLIENT;
+}
+
+/* Is the INS whose element the client was asked for still under way? */
+static bool
+ins_pending(const struct vcpu *v)
+{
+	return v->io.active && v->io.exit.io.string &&
+	    v->io.rip == v->gpr[VCPU_REGS_RIP];
 }
 
 int
 io_complete(struct vcpu *v, uint32_t data)
 {
 	const struct exit_info *x = &v->io.exit;
+	bool ins = ins_pending(v), plain = v->io.active && !x->io.string;
 	struct guest_fault fault;
 	uint64_t gva;
 	int err;
 
-	if (!v->io.active)
-		return 0;
 	v->io.active = false;
-	if (!x->io.string) {
+	if (plain)
 		gpr_write(v, VCPU_REGS_RAX, data, x->io.size);
+	if (!ins)
 		return 0;
-	}
 	err = element_gva(v, x, &gva);
 	if (err == 0) {
 		err = gva_write(v, gva, &data, x->io.size, &fault);
@@ -261,7 +269,7 @@ io_complete(struct vcpu *v, uint32_t data)
 int
 io_cancel(struct vcpu *v)
 {
-	if (v->io.active && v->io.exit.io.string)
+	if (ins_pending(v))
 		element_done(v, &v->io.exit);
 	v->io.active = false;
 	return 0;

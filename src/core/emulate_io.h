@@ -8,7 +8,8 @@
  * CPU.
  *
  * RIP has moved by the time that the client sees IN, OUT or OUTS; INS moves it,
- * rDI and rCX when the element is in memory.
+ * rDI and rCX when the element is in memory. A client that has set another RIP
+ * in between (VMM_IOC_WRITEREGS) has given the INS up.
  */
 #ifndef CORE_EMULATE_IO_H
 #define CORE_EMULATE_IO_H

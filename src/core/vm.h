@@ -116,7 +116,7 @@ struct exit_info {
 		struct {
 			uint16_t port;
 			uint8_t	 size;		/* 1, 2, 4 */
-			uint8_t	 addr_size;	/* 2, 4, 8; string only */
+			uint8_t	 addr_size;	/* 2, 4, 8; 0: not told; string only */
 			uint8_t	 seg;		/* enum sreg; string only */
 			bool	 seg_valid;	/* the CPU named the segment */
 			bool	 in, string, rep;
@@ -142,7 +142,7 @@ enum cr_op { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 struct pending_io {
 	bool	 active;
 	struct exit_info exit;	/* kind io */
-	uint64_t next_rip;
+	uint64_t rip;		/* as the client was shown it */
 };
 
 /* vcpu.requests; set by anybody with vcpu_request(), taken by the run loop. */

@@ -451,8 +451,9 @@ decode_io(const struct vmcb *vmcb, struct exit_info *x)
 
 	x->io.port = (uint16_t)(info >> VMCB_IOIO_PORT_SHIFT);
 	x->io.size = info & VMCB_IOIO_SZ32 ? 4 : info & VMCB_IOIO_SZ16 ? 2 : 1;
+	/* An emulated CPU may name no address size at all. */
 	x->io.addr_size = info & VMCB_IOIO_A64 ? 8 :
-	    info & VMCB_IOIO_A32 ? 4 : 2;
+	    info & VMCB_IOIO_A32 ? 4 : info & VMCB_IOIO_A16 ? 2 : 0;
 	x->io.in = info & VMCB_IOIO_IN;
 	x->io.string = info & VMCB_IOIO_STR;
 	x->io.rep = info & VMCB_IOIO_REP;

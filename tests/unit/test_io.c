@@ -632,6 +632,30 @@ START_TEST(string_cancelled)
 }
 END_TEST
 
+/* WRITEREGS has put the vCPU somewhere else: nothing of the INS is left. */
+START_TEST(client_moved_the_vcpu)
+{
+	unsigned int answered;
+
+	for (answered = 0; answered < 2; answered++) {
+		enter_mode(INSN_MODE_64);
+		ram[0x9000] = 0x77;
+		v->gpr[VCPU_REGS_RDI] = 0x9000;
+		v->gpr[VCPU_REGS_RCX] = 2;
+		exit_string(true, 1, 8, true, SREG_ES);
+		ck_assert_int_eq(user_inout(v, &policy), EXIT_TO_CLIENT);
+		v->gpr[VCPU_REGS_RIP] = 0x100;
+		ck_assert_int_eq(answered ? io_complete(v, 1) : io_cancel(v), 0);
+		ck_assert(!v->io.active);
+		ck_assert_uint_eq(ram[0x9000], 0x77);
+		ck_assert_uint_eq(v->gpr[VCPU_REGS_RDI], 0x9000);
+		ck_assert_uint_eq(v->gpr[VCPU_REGS_RCX], 2);
+		ck_assert_uint_eq(v->gpr[VCPU_REGS_RIP], 0x100);
+		ck_assert_uint_eq(advances, 0);
+	}
+}
+END_TEST
+
 /* --- Fetching what the CPU kept back ------------------------------------ */
 
 static void
@@ -868,6 +892,7 @@ main(void)
 	tcase_add_test(tc, segment_of_the_element);
 	tcase_add_test(tc, huge_count);
 	tcase_add_test(tc, string_cancelled);
+	tcase_add_test(tc, client_moved_the_vcpu);
 	tc = group(suite, "fault");
 	tcase_add_test(tc, fault_at_any_element);
 	tcase_add_test(tc, fault_within_an_element);
