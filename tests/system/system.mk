@@ -69,6 +69,7 @@ $(SYSTEM)/%.bin: $(SYSTEM)/%.elf
 	objcopy -O binary -j .text $< $@
 
 $(SYSTEM)/guest.h: $(GUEST_BIN:.bin=.elf) tests/system/system.mk
-	nm $(filter %.elf,$^) | awk '$$2 == "T" && $$3 !~ /^_/ { printf "#define g_%s 0x%s\n", $$3, $$1 }' > $@
+	nm $(filter %.elf,$^) | awk '$$2 == "T" && $$3 !~ /^_/ { \
+		printf "#define g_%s 0x%s\n", $$3, $$1 }' > $@
 
 -include $(wildcard $(SYSTEM)/*.d)
