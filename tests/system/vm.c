@@ -3,6 +3,7 @@
 #include <cpuid.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -297,6 +298,24 @@ is_exit_shutdown(uint16_t reason)
 {
 	return reason ==
 	    (host_is_amd() ? SVM_VMEXIT_SHUTDOWN : VMX_EXIT_TRIPLE_FAULT);
+}
+
+/* --- The host's memory --------------------------------------------------------- */
+
+long
+meminfo(const char *key)
+{
+	char line[128];
+	FILE *f = fopen("/proc/meminfo", "r");
+	long kb = -1;
+
+	CHECK(f != NULL);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, key, strlen(key)) == 0)
+			kb = atol(line + strlen(key) + 1);
+	fclose(f);
+	CHECK(kb >= 0);
+	return kb;
 }
 
 /* --- Running ---------------------------------------------------------------- */

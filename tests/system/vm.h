@@ -115,6 +115,9 @@ bool	is_exit_hlt(uint16_t reason);
 bool	is_exit_fault(uint16_t reason);		/* second stage */
 bool	is_exit_shutdown(uint16_t reason);	/* triple fault */
 
+/* A line of /proc/meminfo, in kB. */
+long	meminfo(const char *key);
+
 /* --- A vCPU in a thread ----------------------------------------------------- */
 
 struct runner;
