@@ -96,7 +96,7 @@ lint: generate			## static checks: types, house style, manual pages, sparse
 	@flock $(MODULE_DIR) $(MAKE) --no-print-directory lint-module
 
 lint-module: module-links
-	@$(MODULE_MAKE) C=2 CHECK="sparse -Wsparse-error" modules >/dev/null
+	@$(MODULE_MAKE) -k C=2 CHECK="sparse -Wsparse-error" modules >/dev/null
 
 .PHONY: clean
 clean:				## remove everything that was built
