@@ -12,6 +12,8 @@
 #define LEAF_XSAVE	0xdu
 
 static struct cpuid_regs cpuid_value[CPUID_RULE_COUNT];
+/* The rules' pass bits, less those whose registers this host does not switch. */
+static struct cpuid_regs cpuid_pass[CPUID_RULE_COUNT];
 
 static void
 host_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
@@ -38,14 +40,33 @@ host_has_leaf(uint32_t leaf)
 static void
 apply_rule(const struct cpuid_rule *r, uint32_t subleaf, struct cpuid_regs *out)
 {
+	const struct cpuid_regs *pass = &cpuid_pass[r - cpuid_rules];
 	struct cpuid_regs host = { 0, 0, 0, 0 };
 
 	if (host_has_leaf(r->leaf))
 		host_cpuid(r->leaf, subleaf, &host);
-	out->eax = (host.eax & r->pass.eax) | r->set.eax;
-	out->ebx = (host.ebx & r->pass.ebx) | r->set.ebx;
-	out->ecx = (host.ecx & r->pass.ecx) | r->set.ecx;
-	out->edx = (host.edx & r->pass.edx) | r->set.edx;
+	out->eax = (host.eax & pass->eax) | r->set.eax;
+	out->ebx = (host.ebx & pass->ebx) | r->set.ebx;
+	out->ecx = (host.ecx & pass->ecx) | r->set.ecx;
+	out->edx = (host.edx & pass->edx) | r->set.edx;
+}
+
+/* A feature of registers that the host leaves off would fault in the guest. */
+static void
+hide_stateless(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < cpuid_state_need_count; i++) {
+		const struct cpuid_state_need *n = &cpuid_state_needs[i];
+		const struct cpuid_bit *b = &cpuid_feature_bit[n->feature];
+		struct cpuid_regs *pass = &cpuid_pass[b->rule];
+		uint32_t *reg[] = { &pass->eax, &pass->ebx, &pass->ecx,
+		    &pass->edx };
+
+		if ((fpu_xcr0_allowed() & n->xcr0) != n->xcr0)
+			*reg[b->reg] &= ~(1u << b->bit);
+	}
 }
 
 void
@@ -53,6 +74,9 @@ cpuid_init(void)
 {
 	unsigned int i;
 
+	for (i = 0; i < CPUID_RULE_COUNT; i++)
+		cpuid_pass[i] = cpuid_rules[i].pass;
+	hide_stateless();
 	for (i = 0; i < CPUID_RULE_COUNT; i++)
 		apply_rule(&cpuid_rules[i], cpuid_rules[i].subleaf,
 		    &cpuid_value[i]);

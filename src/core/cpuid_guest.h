@@ -8,7 +8,7 @@
 #include "vm.h"
 #include "cpuid.h"
 
-/* Combine the rules with this host's CPUID; once, at attach. */
+/* Combine the rules with this host's CPUID; once, at attach, after fpu_init(). */
 void	cpuid_init(void);
 
 /* The answer for one leaf on this vCPU. */

@@ -53,8 +53,8 @@ vmm_attach(const struct backend *const *backends)
 	if (err)
 		return err;
 	vmm.backend = *backends;
-	cpuid_init();
 	fpu_init();
+	cpuid_init();	/* shows what the FPU switch can carry */
 	host_info("vmm0 at mainbus0: %s\n", vmm.backend->name);
 	return 0;
 }
