@@ -221,7 +221,8 @@ user_inout(struct vcpu *v, const struct exit_policy *p)
 		if (next != EXIT_TO_CLIENT)
 			return next;
 	} else {
-		present(v, (uint32_t)gpr_read(v, VCPU_REGS_RAX, x->io.size));
+		/* Clients of vmm(4) merge a short IN into what is there. */
+		present(v, (uint32_t)v->gpr[VCPU_REGS_RAX]);
 		vcpu_advance(v, x->insn_len);
 	}
 	if (x->io.in) {
