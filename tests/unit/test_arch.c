@@ -264,8 +264,8 @@ START_TEST(second_stage_formats)
 {
 	const struct stage2_format *n = &arch_npt_format, *e = &arch_ept_format;
 
-	/* APM 2 15.25.5: user pages, accessed and dirty from the start. */
-	ck_assert_uint_eq(n->table, 0x7);
+	/* APM 2 15.25.5: for users, accessed and dirty from the start. */
+	ck_assert_uint_eq(n->table, 0x27);
 	ck_assert_uint_eq((n->leaf | n->r | n->w) & ~0x2ULL, 0x65);
 	ck_assert_uint_eq(n->present, 0x1);
 	ck_assert_uint_eq(n->w, 0x2);
