@@ -222,7 +222,8 @@ user_inout(struct vcpu *v, const struct exit_policy *p)
 			return next;
 	} else {
 		/* Clients of vmm(4) merge a short IN into what is there. */
-		present(v, (uint32_t)v->gpr[VCPU_REGS_RAX]);
+		present(v, (uint32_t)gpr_read(v, VCPU_REGS_RAX,
+		    x->io.in ? 4 : x->io.size));
 		vcpu_advance(v, x->insn_len);
 	}
 	if (x->io.in) {
