@@ -191,7 +191,7 @@ def _vmcb_field(svm: Map, name: str, vmcb: Vmcb, fields: dict[tuple[str, str], M
         if layout is None or part.upper() not in [item.name for item in layout.fields]:
             errors.add(svm, NO_BITS, "bits", name=name, field=field, bits=part)
         put = f"({get} & ~{stem}_MASK) |\n\t\t    (value << {stem}_SHIFT & {stem}_MASK)"
-        get = f"({get} & {stem}_MASK) >> {stem}_SHIFT"
+        get = f"({get} & {stem}_MASK) >>\n\t\t    {stem}_SHIFT"
     if "forced" in svm:
         bit = f"ARCH_{svm['forced'].upper()}"
         get, put = f"{get} & ~(uint64_t){bit}", f"{put} | {bit}"
