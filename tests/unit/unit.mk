@@ -36,24 +36,29 @@ UNIT_OBJ	= $(UNIT_SRC:%.c=$(UNIT)/obj/%.o)
 
 UNIT_LIBS_insn	:= -lcapstone
 
+# All CPUs, unless the caller has said how many.
+UNIT_JOBS	= $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 .PHONY: check-unit unit-programs
 
 check-unit: generate ## unit tests, in user space, under ASan and UBSan
-	@$(MAKE) --no-print-directory unit-programs
+	@$(MAKE) --no-print-directory $(UNIT_JOBS) unit-programs
 	@$(PYTHON) tests/unit/run.py --out $(UNIT)/results \
 		--python tests/gen $(UNIT_PROGRAMS)
 
 # A make of its own: what `generate` wrote is only seen by a fresh one.
 unit-programs: $(UNIT_PROGRAMS)
 
-$(UNIT)/obj/%.o: %.c
+$(UNIT)/obj/%.o: %.c tests/unit/unit.mk
 	@mkdir -p $(@D)
-	$(CC) $(UNIT_CFLAGS) $(UNIT_SIM) $(UNIT_INCLUDE) -MMD -MP -c -o $@ $<
+	@echo "  CC      $<"
+	@$(CC) $(UNIT_CFLAGS) $(UNIT_SIM) $(UNIT_INCLUDE) -MMD -MP -c -o $@ $<
 
 # Oracles see the kernel's headers and nothing of ours.
-$(UNIT)/obj/tests/unit/oracle_%.o: tests/unit/oracle_%.c
+$(UNIT)/obj/tests/unit/oracle_%.o: tests/unit/oracle_%.c tests/unit/unit.mk
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -Itests/unit \
+	@echo "  CC      $<"
+	@$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -Itests/unit \
 		-DKHEADERS='"$(KHEADERS)"' -idirafter $(KHEADERS)/arch/x86/include \
 		-idirafter $(KHEADERS)/arch/x86/include/uapi \
 		-idirafter $(KHEADERS)/include -idirafter $(KHEADERS)/include/uapi \
@@ -68,7 +73,8 @@ $(UNIT)/obj/tests/unit/test_$(1).o: UNIT_CFLAGS += $(UNIT_CFLAGS_$(1))
 $(UNIT)/test_$(1): $(UNIT)/obj/tests/unit/test_$(1).o \
     $(patsubst %.c,$(UNIT)/obj/%.o,$(wildcard tests/unit/oracle_$(1)*.c)) \
     $(UNIT)/libvmm.a
-	$$(CC) $$(UNIT_SANITIZE) -pthread -o $$@ $$^ $(UNIT_LIBS_$(1)) $$(UNIT_LIBS)
+	@echo "  LD      $$@"
+	@$$(CC) $$(UNIT_SANITIZE) -pthread -o $$@ $$^ $(UNIT_LIBS_$(1)) $$(UNIT_LIBS)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_TEST,$(t))))
 
