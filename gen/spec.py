@@ -18,12 +18,13 @@ class Spec:
     """What models see of the world."""
 
     def __init__(self, directory: Path, errors: Errors,
-                 docs: dict[str, Doc | None] | None = None) -> None:
-        """`docs` are documents that have been read and found valid before."""
+                 docs: dict[str, Doc] | None = None,
+                 models: dict[str, Any] | None = None) -> None:
+        """`docs` and `models` have been read, built and found valid before."""
         self._directory = directory
         self._errors = errors
-        self._docs = dict(docs or {})
-        self._models: dict[str, Any] = {}
+        self._docs: dict[str, Doc | None] = dict(docs or {})
+        self._models = dict(models or {})
         self._building: list[str] = []
 
     def doc(self, name: str) -> Doc:
@@ -34,10 +35,6 @@ class Spec:
         if doc is None:
             raise SpecError(name)
         return doc
-
-    def documents(self) -> dict[str, Doc]:
-        """The valid documents read so far."""
-        return {name: doc for name, doc in self._docs.items() if doc is not None}
 
     def model(self, name: str) -> Any:
         """What gen.model.NAME builds; SpecError when its documents do not allow it."""

@@ -7,9 +7,10 @@ jsonschema list everything that is wrong. They must agree, or the run stops as a
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import fastjsonschema
 
@@ -46,9 +47,9 @@ _LENGTHS = {
 
 def validate(doc: Doc, schema_file: Path, errors: Errors) -> bool:
     """True when the document keeps to the schema; otherwise every breach is in `errors`."""
-    schema: dict[str, Any] = json.loads(schema_file.read_text(encoding="utf-8"))
+    schema, quick = _compiled(schema_file)
     try:
-        fastjsonschema.compile(schema, use_default=False)(doc)
+        quick(doc)
         return True
     except fastjsonschema.JsonSchemaValueException:
         pass
@@ -60,6 +61,12 @@ def validate(doc: Doc, schema_file: Path, errors: Errors) -> bool:
     if len(errors) == before:
         raise AssertionError(f"{schema_file.name}: fastjsonschema and jsonschema disagree")
     return False
+
+
+@functools.cache
+def _compiled(schema_file: Path) -> tuple[dict[str, Any], Callable[[Doc], Any]]:
+    schema = json.loads(schema_file.read_text(encoding="utf-8"))
+    return schema, fastjsonschema.compile(schema, use_default=False)
 
 
 def _explain(doc: Doc, found: Any, errors: Errors) -> None:

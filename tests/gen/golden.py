@@ -93,28 +93,56 @@ def apply(name: str, spec: Path) -> int:
 
 @functools.cache
 def run(name: str) -> Outcome:
-    """Build all models from the patched spec; unpatched documents are read only once."""
+    """Build from the patched spec what the patch can reach."""
     with tempfile.TemporaryDirectory() as scratch:
         spec = Path(scratch) / "spec"
         shutil.copytree(SPEC, spec)
         line = apply(name, spec)
         changed = {Path(patch["file"]).stem for patch in patches(name)}
-        docs: dict[str, Doc | None] = {
-            key: doc for key, doc in _valid_docs().items() if key not in changed}
+        valid = _valid()
+        docs = {key: doc for key, doc in valid.docs.items() if key not in changed}
+        models = {key: model for key, model in valid.models.items()
+                  if not valid.needs[key] & changed}
         errors = _Witness()
-        build(Spec(spec, errors, docs))
+        build(Spec(spec, errors, docs, models))
     return Outcome("".join(line + "\n" for line in errors.lines()), frozenset(errors.seen),
                    patches(name)[0]["file"], line)
 
 
+class _Traced(Spec):
+    """Remembers what each model was made from."""
+
+    def __init__(self, directory: Path, errors: Errors) -> None:
+        super().__init__(directory, errors)
+        self.docs: dict[str, Doc] = {}
+        self.models: dict[str, Any] = {}
+        self.needs: dict[str, set[str]] = {}
+        self._inside: list[str] = []
+
+    def doc(self, name: str) -> Doc:
+        for model in self._inside:
+            self.needs[model].add(name)
+        self.docs[name] = super().doc(name)
+        return self.docs[name]
+
+    def model(self, name: str) -> Any:
+        self.needs.setdefault(name, set())
+        self._inside.append(name)
+        self.models[name] = super().model(name)
+        self._inside.pop()
+        for outer in self._inside:
+            self.needs[outer] |= self.needs[name]
+        return self.models[name]
+
+
 @functools.cache
-def _valid_docs() -> dict[str, Doc]:
+def _valid() -> _Traced:
     errors = Errors()
-    spec = Spec(SPEC, errors)
+    spec = _Traced(SPEC, errors)
     build(spec)
     if len(errors):
         raise AssertionError("\n".join(errors.lines()))
-    return spec.documents()
+    return spec
 
 
 def update() -> int:
