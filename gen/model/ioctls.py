@@ -173,6 +173,17 @@ class Ioctls:
     differences: tuple[str, ...]
 
     @property
+    def extensions(self) -> tuple[tuple[str, str], ...]:
+        """Name and doc of everything that is ours."""
+        found = [(c.name, c.doc) for c in self.constants if c.extension]
+        for enum in self.enums:
+            found += [(c.name, c.doc) for c in enum.values if c.extension or enum.extension]
+        for struct in self.structs:
+            found += [(m.name, m.doc) for m in struct.members if m.extension]
+        found += [(ioctl.name, ioctl.doc) for ioctl in self.ioctls if ioctl.extension]
+        return tuple(found)
+
+    @property
     def parts(self) -> tuple[Struct, ...]:
         """Structs that are no ioctl's argument by themselves."""
         arguments = {ioctl.struct.name for ioctl in self.ioctls}
