@@ -92,9 +92,10 @@ def check_program(path: str) -> Result:
 
 def python_tests(directory: str) -> Result:
     """Run unittest discovery in one directory."""
-    status, output, seconds = run(
-        [sys.executable, "-m", "unittest", "discover", "-t", ".", "-s", directory],
-        dict(os.environ))
+    command = [sys.executable, "-m", "unittest", "discover", "-s", directory]
+    if (Path(directory) / "__init__.py").exists():
+        command += ["-t", "."]
+    status, output, seconds = run(command, dict(os.environ))
     ran = PY_RAN.search(output)
     total = int(ran[1]) if ran else 0
     failed = 0
