@@ -150,7 +150,7 @@ static void
 fixup_xsave_size(const struct vcpu *v, struct cpuid_regs *out)
 {
 	out->eax &= (uint32_t)fpu_xcr0_allowed();
-	out->ebx = fpu_xsave_size(v->xcr0);
+	out->ebx = fpu_xsave_size(fpu_xcr0(v));
 	out->ecx = fpu_xsave_size(fpu_xcr0_allowed());
 }
 

@@ -106,11 +106,22 @@ fpu_put(struct vcpu *v)
 	if (!fpu.xsave) {
 		cpu_fxsave(v->fpu);
 	} else {
+		v->xcr0 = cpu_xgetbv(0);
 		if (v->xcr0 != fpu.host_xcr0)
 			cpu_xsetbv(0, fpu.host_xcr0);
 		cpu_xsave(v->fpu, fpu.mask);
 	}
 	host_fpu_end();
+}
+
+/*
+ * The CPU is asked, not v->xcr0: QEMU 7.2 runs XSETBV in the guest in spite of
+ * its intercept.
+ */
+uint64_t
+fpu_xcr0(const struct vcpu *v)
+{
+	return v->loaded && fpu.xsave ? cpu_xgetbv(0) : v->xcr0;
 }
 
 void

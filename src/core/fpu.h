@@ -26,6 +26,8 @@ void	fpu_reset(struct vcpu *v);
  */
 void	fpu_load(struct vcpu *v);
 void	fpu_put(struct vcpu *v);
+/* The guest's XCR0 right now. */
+uint64_t fpu_xcr0(const struct vcpu *v);
 /* The guest changed v->xcr0 (validated). */
 void	fpu_xcr0_changed(struct vcpu *v);
 

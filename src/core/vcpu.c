@@ -427,6 +427,24 @@ vmm_ioctl_writeregs(struct vmm_session *s, struct vm_rwregs_params *p)
 	return err;
 }
 
+/* Does the VM have memory at all of [gpa, gpa + size)? */
+static bool
+is_memory(const struct vm *vm, uint64_t gpa, uint64_t size)
+{
+	const struct vm_range *r;
+	uint64_t n;
+
+	for (; size != 0; gpa += n, size -= n) {
+		r = memory_range(vm, gpa);
+		if (r == NULL)
+			return false;
+		n = r->gpa + r->size - gpa;
+		if (n > size)
+			n = size;
+	}
+	return true;
+}
+
 int
 vmm_ioctl_mprotect_ept(struct vmm_session *s, struct vm_mprotect_ept_params *p)
 {
@@ -439,7 +457,7 @@ vmm_ioctl_mprotect_ept(struct vmm_session *s, struct vm_mprotect_ept_params *p)
 		return err;
 	if (v->state != VCPU_STATE_STOPPED)
 		err = -EBUSY;
-	else if (memory_range(v->vm, p->vmep_sgpa) == NULL)
+	else if (!is_memory(v->vm, p->vmep_sgpa, p->vmep_size))
 		err = -EINVAL;
 	else
 		err = memory_protect(v->vm, p->vmep_sgpa, p->vmep_size,
