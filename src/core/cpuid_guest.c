@@ -158,8 +158,11 @@ fixup_xsave_size(const struct vcpu *v, struct cpuid_regs *out)
 static void
 fixup_xsave_area(uint32_t component, struct cpuid_regs *out)
 {
-	if (fpu_xcr0_allowed() & 1ULL << component)
-		host_cpuid(LEAF_XSAVE, component, out);
+	if (!(fpu_xcr0_allowed() & 1ULL << component))
+		return;
+	host_cpuid(LEAF_XSAVE, component, out);
+	/* Neither supervisor state nor XFD; compaction is hidden. */
+	out->ecx = 0;
 }
 
 /* Leaf 0x15: the TSC runs at the host's rate and never changes it. */
