@@ -135,8 +135,6 @@ svm_check_cpu(void)
 		host_info("vmm: this CPU's SVM lacks %s\n", missing);
 		return -ENODEV;
 	}
-	cpu_cpuid(0x80000008, 0, r);
-	svm_caps_read_ext(&svm.caps, r[1]);
 	cpu_cpuid(LEAF_ADDRESS_SIZES, 0, r);
 	svm_caps_read_ext(&svm.caps, r[1]);
 	/* ASID 0 is the host's, the count includes it (APM 2 15.16.1). */
