@@ -61,7 +61,8 @@ struct backend {
 	/*
 	 * One world switch, with v->inject; fills v->exit. IRQs off, loaded.
 	 * flush: drop this vCPU's translations first. -EINVAL: the CPU
-	 * refused the state (logged); -EIO: this CPU was switched off.
+	 * refused the state (logged); -EAGAIN: this CPU is being taken out of
+	 * use, the scheduler moves the thread.
 	 */
 	int	(*enter)(struct vcpu *v, bool flush);
 	/* Can the guest take an external interrupt at once? */

@@ -236,6 +236,7 @@ run_loop(struct vcpu *v)
 		switch (next) {
 		case EXIT_RESUME:
 		case LOOP_WORK:
+		case -EAGAIN:
 			host_resched();
 			break;
 		case EXIT_TO_CLIENT:

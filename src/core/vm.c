@@ -363,9 +363,7 @@ vmm_ioctl_create(struct vmm_session *s, struct vm_create_params *p)
 	int err;
 
 	for (i = 0; i < p->vcp_nmemranges; i++) {
-		/* Nobody maps page 0; a client that says so forgot to map. */
-		if (p->vcp_memranges[i].vmr_va == 0 ||
-		    !host_user_range_ok(p->vcp_memranges[i].vmr_va,
+		if (!host_user_range_ok(p->vcp_memranges[i].vmr_va,
 		    p->vcp_memranges[i].vmr_size))
 			return -EINVAL;
 	}

@@ -44,6 +44,7 @@ struct svm_vcpu {
 	uint32_t cpu;		/* of the ASID and the clean bits */
 	uint64_t asid_gen;	/* of the ASID; 0: none */
 	bool	 window;	/* the interrupt window is requested */
+	bool	 host_saved;	/* host_vmcb is this thread's, on this CPU */
 	uint64_t host_xss;	/* while loaded */
 };
 
@@ -545,8 +546,7 @@ svm_load(struct vcpu *v)
 		c->last_vcpu = s->tag;
 		host_predictor_barrier();
 	}
-	if (c->on)
-		svm_vmsave(c->host_vmcb_pa);
+	s->host_saved = false;
 	/* Guests see no IA32_XSS, but XSAVES would obey the host's. */
 	s->host_xss = svm.has_xss ? cpu_rdmsr(ARCH_MSR_XSS) : 0;
 	if (s->host_xss != 0)
@@ -623,7 +623,11 @@ svm_run(struct vcpu *v, bool flush)
 	bool debugged;
 
 	if (!c->on)
-		return -EIO;
+		return -EAGAIN;
+	if (!s->host_saved) {
+		svm_vmsave(c->host_vmcb_pa);
+		s->host_saved = true;
+	}
 	prepare_tlb(c, s, flush);
 	vmcb->rax = v->gpr[VCPU_REGS_RAX];
 	vmcb->rsp = v->gpr[VCPU_REGS_RSP];
