@@ -37,9 +37,11 @@
 #if defined(CONFIG_DEBUG_LOCK_ALLOC) || defined(CONFIG_DEBUG_SPINLOCK) || \
     defined(CONFIG_DEBUG_MUTEXES) || defined(CONFIG_PREEMPT_RT)
 #define HOST_MUTEX_WORDS	32
+#define HOST_WORK_WORDS		16
 #define HOST_SPINLOCK_WORDS	24
 #else
 #define HOST_MUTEX_WORDS	4
+#define HOST_WORK_WORDS		4
 #define HOST_SPINLOCK_WORDS	1
 #endif
 
@@ -49,6 +51,13 @@ struct host_mutex {
 
 struct host_spinlock {
 	unsigned long kernel[HOST_SPINLOCK_WORDS];
+};
+
+/* struct work_struct and what to call; host_work.c asserts the size. */
+struct host_work {
+	unsigned long kernel[HOST_WORK_WORDS];
+	void (*fn)(void *arg);
+	void *arg;
 };
 
 #endif /* LINUX_HOST_OS_H */

@@ -32,9 +32,13 @@ watch_invalidate(struct mmu_interval_notifier *notifier,
 	struct host_watch *w =
 	    container_of(notifier, struct host_watch, notifier);
 
-	return mem_invalidate(w->arg, max(range->start, w->start),
+	if (!mem_invalidate(w->arg, max(range->start, w->start),
 	    min(range->end, w->end), mmu_notifier_range_blockable(range),
-	    token);
+	    token))
+		return false;
+	if (range->event == MMU_NOTIFY_RELEASE)
+		mem_owner_gone(w->arg);
+	return true;
 }
 
 static const struct mmu_interval_notifier_ops watch_ops = {

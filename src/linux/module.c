@@ -12,6 +12,7 @@
 
 #include "core.h"
 #include "debugfs.h"
+#include "host_work.h"
 
 static int
 device_open(struct inode *inode, struct file *file)
@@ -78,15 +79,23 @@ module_load(void)
 {
 	int r;
 
-	r = vmm_attach(vmm_backends);
+	r = host_work_start();
 	if (r)
 		return r;
+	r = vmm_attach(vmm_backends);
+	if (r)
+		goto stop_work;
 	debugfs_start();
 	r = misc_register(&device);
-	if (r) {
-		debugfs_stop();
-		vmm_detach();
-	}
+	if (r)
+		goto detach;
+	return 0;
+
+detach:
+	debugfs_stop();
+	vmm_detach();
+stop_work:
+	host_work_stop();
 	return r;
 }
 
@@ -96,6 +105,7 @@ module_unload(void)
 	misc_deregister(&device);
 	debugfs_stop();
 	vmm_detach();
+	host_work_stop();
 }
 
 module_init(module_load);

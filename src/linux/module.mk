@@ -50,6 +50,10 @@ module-links:
 	done
 	@ln -s ../include $(MODULE_DIR)/include
 	@ln -s ../../src/linux/Kbuild $(MODULE_DIR)/Kbuild
+# Objects are for one kernel, and Kbuild cannot tell: it names the headers by relative paths.
+	@kernel=$$(cksum $(KDIR)/include/generated/autoconf.h $(KDIR)/Module.symvers); \
+	    test "$$kernel" = "$$(cat $(MODULE_DIR)/.kernel 2>&1)" || { \
+	    find $(MODULE_DIR) -type f -delete; echo "$$kernel" > $(MODULE_DIR)/.kernel; }
 # An object whose source is gone must not stay either.
 	@find $(MODULE_DIR) -name '*.o' ! -name 'vmm*.o' | while read -r object; do \
 	    test -e $${object%.o}.c -o -e $${object%.o}.S || rm -f $$object; done
