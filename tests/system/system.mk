@@ -34,7 +34,7 @@ check-svm: generate	## system tests in an emulated AMD machine (TESTS='run/io/*'
 	@$(MAKE) --no-print-directory module KREL=$(TEST_KREL) > $(SYSTEM)/module.log 2>&1 || { \
 		cat $(SYSTEM)/module.log; exit 1; }
 	@$(MAKE) --no-print-directory system-tests
-	@set -f; PYTHON=$(PYTHON) V=$(V) tests/system/check-svm $(TEST_KREL) $(TESTS)
+	@set -f; OUT=$(SYSTEM) PYTHON=$(PYTHON) V=$(V) tests/system/check-svm $(TEST_KREL) $(TESTS)
 
 check:			## all tests; the last line adds up
 	@MAKE=$(MAKE) tests/system/check
@@ -44,32 +44,32 @@ check:			## all tests; the last line adds up
 system-tests: $(SYSTEM)/vmmtest
 
 $(SYSTEM)/vmmtest: $(SYSTEM_OBJ)
-	$(CC) -static -pthread -o $@ $^
+	@$(CC) -static -pthread -o $@ $^
 
 $(SYSTEM)/%.o: tests/system/%.c $(SYSTEM)/guest.h
 	@mkdir -p $(@D)
-	$(CC) $(SYSTEM_CFLAGS) -MMD -MP -c -o $@ $<
+	@$(CC) $(SYSTEM_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(SYSTEM)/embed.o: tests/guest/embed.S $(GUEST_BIN)
-	$(CC) -Wa,-I$(SYSTEM) -c -o $@ $<
+	@$(CC) -Wa,-I$(SYSTEM) -c -o $@ $<
 
 # --- The guests: flat binaries, and a header that says where things are in them
 
 define GUEST
 $(SYSTEM)/$(1).elf: tests/guest/$(1).S tests/guest/layout.h
 	@mkdir -p $(SYSTEM)
-	$$(CC) -c -o $(SYSTEM)/$(1).guest.o $$<
-	$$(LD) -m elf_x86_64 -static --no-warn-rwx-segments -Ttext=$(2) -e $(1)_start -o $$@ \
+	@$$(CC) -c -o $(SYSTEM)/$(1).guest.o $$<
+	@$$(LD) -m elf_x86_64 -static --no-warn-rwx-segments -Ttext=$(2) -e $(1)_start -o $$@ \
 		$(SYSTEM)/$(1).guest.o
 endef
 $(foreach g,$(GUESTS),$(eval $(call GUEST,$(firstword $(subst :, ,$(g))),$(lastword \
 	$(subst :, ,$(g))))))
 
 $(SYSTEM)/%.bin: $(SYSTEM)/%.elf
-	objcopy -O binary -j .text $< $@
+	@objcopy -O binary -j .text $< $@
 
 $(SYSTEM)/guest.h: $(GUEST_BIN:.bin=.elf) tests/system/system.mk
-	nm $(filter %.elf,$^) | awk '$$2 == "T" && $$3 !~ /^_/ { \
+	@nm $(filter %.elf,$^) | awk '$$2 == "T" && $$3 !~ /^_/ { \
 		printf "#define g_%s 0x%s\n", $$3, $$1 }' > $@
 
 -include $(wildcard $(SYSTEM)/*.d)

@@ -275,6 +275,15 @@ host_is_amd(void)
 }
 
 bool
+host_is_tcg(void)
+{
+	unsigned int r[4];
+
+	__cpuid(0x40000000, r[0], r[1], r[2], r[3]);
+	return memcmp(&r[1], "TCGTCGTCGTCG", 12) == 0;
+}
+
+bool
 is_exit_io(uint16_t reason)
 {
 	return reason == (host_is_amd() ? SVM_VMEXIT_IOIO : VMX_EXIT_IO);

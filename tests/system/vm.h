@@ -110,6 +110,8 @@ void	vm_expect_fault(struct vcpu *v, unsigned int type, uint64_t gpa);
 /* --- Exit reasons of both vendors ------------------------------------------ */
 
 bool	host_is_amd(void);
+/* QEMU's TCG, where it is not like a CPU; each use says in what. */
+bool	host_is_tcg(void);
 bool	is_exit_io(uint16_t reason);
 bool	is_exit_hlt(uint16_t reason);
 bool	is_exit_fault(uint16_t reason);		/* second stage */
