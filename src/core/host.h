@@ -5,7 +5,8 @@
  * src/linux implements these services in the kernel, tests/unit in user
  * space. "host_os.h" is found on the include path: each host supplies it with
  * the fixed-width types, bool, size_t, the mem*() and str*() functions, the
- * errno numbers, and the types struct host_mutex and struct host_spinlock.
+ * errno numbers, and the types struct host_mutex, struct host_spinlock and
+ * struct host_work.
  *
  * Unless a comment says otherwise a service may be called from any context,
  * and functions that return int return 0 or a negative errno.
@@ -109,6 +110,12 @@ bool	mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
 void	host_watch_note(struct host_watch *w, unsigned long token);
 
 /*
+ * The address space of a watch has ended: its last thread has exited or has
+ * executed another program. Called once a watch; must not sleep for the VM.
+ */
+void	mem_owner_gone(void *arg);
+
+/*
  * Resolving pages: seq = host_watch_begin(w); host_watch_resolve(...);
  * take mem_lock; if host_watch_retry(w, seq) drop the lock and start over;
  * otherwise the frames stay true until mem_lock is released.
@@ -191,6 +198,16 @@ void	host_predictor_barrier(void);
 void	host_guest_ran(void);
 /* #MC intercepted in a guest: hand it to the host's handler. Preemption off. */
 void	host_machine_check(void);
+
+/* --- Later ----------------------------------------------------------------- */
+
+/*
+ * Call fn(arg) soon from a thread of the host, where it may sleep. Each work
+ * is used once and stays where it is until fn runs, which may free it.
+ */
+void	host_defer(struct host_work *w, void (*fn)(void *arg), void *arg);
+/* Returns when all deferred calls have been made. May sleep. */
+void	host_defer_flush(void);
 
 /* --- Time ---------------------------------------------------------------- */
 

@@ -444,6 +444,14 @@ mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
 	return true;
 }
 
+void
+mem_owner_gone(void *arg)
+{
+	const struct vm_range *r = arg;
+
+	vm_orphan(r->vm);
+}
+
 /* --- The driver's own accesses -------------------------------------------- */
 
 /*

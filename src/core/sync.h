@@ -19,6 +19,20 @@
 #define sync_add(p, v)		__atomic_add_fetch(p, v, __ATOMIC_SEQ_CST)
 #define sync_sub(p, v)		__atomic_sub_fetch(p, v, __ATOMIC_SEQ_CST)
 #define sync_exchange(p, v)	__atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
+/* Add one unless it is zero: a reference to what may be on its way out. */
+static inline bool
+sync_get(uint32_t *refs)
+{
+	uint32_t n = sync_load(refs);
+
+	while (n != 0) {
+		if (__atomic_compare_exchange_n(refs, &n, n + 1, true,
+		    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
 /* Full barrier: orders a store before a later load. */
 #define sync_full()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 

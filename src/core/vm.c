@@ -62,6 +62,7 @@ vmm_attach(const struct backend *const *backends)
 void
 vmm_detach(void)
 {
+	host_defer_flush();
 	vmm.backend->detach();
 	host_mutex_destroy(&vmm.lock);
 	vmm.backend = NULL;
@@ -326,6 +327,23 @@ vm_end(struct vm *vm)
 	vm_stop(vm);
 	vm_put(vm);
 	return 0;
+}
+
+static void
+orphan_end(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm_end(vm);
+	vm_put(vm);
+}
+
+void
+vm_orphan(struct vm *vm)
+{
+	/* One of its watches is calling: ending it here would wait for that. */
+	if (!sync_exchange(&vm->orphaned, 1) && sync_get(&vm->refs))
+		host_defer(&vm->orphan_work, orphan_end, vm);
 }
 
 int

@@ -10,7 +10,8 @@
  *   vmm.table_lock (spin)   ids, the table of VMs, the sessions' lists
  *
  * References: a VM starts with one reference, held by the list; every ioctl
- * takes one for its duration. Delisting drops the list's. vCPUs live and die
+ * takes one for its duration. Delisting (TERM, the last close, the end of the
+ * creator) drops the list's. vCPUs live and die
  * with their VM. An ioctl that finds vm->dying set reports ENOENT.
  */
 #ifndef CORE_VM_H
@@ -71,6 +72,8 @@ struct vm {
 
 	uint32_t refs;		/* sync_*; see the top of this file */
 	uint32_t dying;		/* sync_*; set once, by TERM or close */
+	uint32_t orphaned;	/* sync_*; set once, when the creator is gone */
+	struct host_work orphan_work;
 
 	/* mem_lock */
 	struct host_mutex mem_lock;
@@ -244,6 +247,9 @@ void	vcpu_destroy(struct vcpu *v);
  */
 int	vcpu_regs_write(struct vcpu *v, uint64_t groups,
 	    const struct vcpu_reg_state *r);
+
+/* The creator's address space is gone: end the VM, a little later. */
+void	vm_orphan(struct vm *vm);
 
 /* Flush every vCPU's second-stage translations and wait; mem_lock. */
 void	vm_flush(struct vm *vm);

@@ -28,4 +28,10 @@ struct host_spinlock {
 	uint32_t	magic;
 };
 
+struct host_work {
+	struct host_work *next;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
 #endif /* HOST_OS_H */

@@ -769,6 +769,17 @@ host_user_invalidate(const void *va, size_t size, bool may_block)
 	return invalidate(start, start + size, may_block, true);
 }
 
+void
+host_user_owner_exit(void)
+{
+	const struct host_watch *w;
+
+	pthread_mutex_lock(&watch_lock);
+	for (w = watches; w != NULL; w = w->next)
+		mem_owner_gone(w->arg);
+	pthread_mutex_unlock(&watch_lock);
+}
+
 /* One page as the host has it; faulted in when it is the wanted one. */
 static int
 resolve_page(uint64_t va, bool want, bool write, struct host_frame *f)
@@ -1314,4 +1325,42 @@ host_trace_inject(uint32_t vm, uint32_t vcpu, uint8_t type, uint8_t vector,
 	host_user.trace_inject.vector = vector;
 	host_user.trace_inject.error = error;
 	pthread_mutex_unlock(&log_lock);
+}
+
+/* --- Later ------------------------------------------------------------------ */
+
+static struct host_work *deferred;
+static pthread_mutex_t defer_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Made by the next host_defer_flush(), so that tests see before and after. */
+void
+host_defer(struct host_work *w, void (*fn)(void *arg), void *arg)
+{
+	struct host_work **p;
+
+	w->next = NULL;
+	w->fn = fn;
+	w->arg = arg;
+	pthread_mutex_lock(&defer_lock);
+	for (p = &deferred; *p != NULL; p = &(*p)->next)
+		;
+	*p = w;
+	pthread_mutex_unlock(&defer_lock);
+}
+
+void
+host_defer_flush(void)
+{
+	struct host_work *w;
+
+	for (;;) {
+		pthread_mutex_lock(&defer_lock);
+		w = deferred;
+		if (w != NULL)
+			deferred = w->next;
+		pthread_mutex_unlock(&defer_lock);
+		if (w == NULL)
+			return;
+		w->fn(w->arg);
+	}
 }

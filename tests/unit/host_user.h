@@ -140,4 +140,10 @@ void	host_user_mem_huge(const void *va, unsigned int order);
  */
 bool	host_user_invalidate(const void *va, size_t size, bool may_block);
 
+/*
+ * The creator's address space ends: all watches hear of it. What that defers
+ * runs at host_defer_flush().
+ */
+void	host_user_owner_exit(void);
+
 #endif /* HOST_USER_H */

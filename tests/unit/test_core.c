@@ -92,6 +92,27 @@ START_TEST(cpuid_is_answered_without_the_client)
 }
 END_TEST
 
+START_TEST(a_vm_ends_with_its_creator)
+{
+	struct vm_terminate_params p = { .vtp_vm_id = f.vm };
+
+	host_user_owner_exit();
+	host_defer_flush();
+	ck_assert_int_eq(host_user.watches_live, 0);
+	ck_assert(!host_user.cpus_on);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_TERM, &p), -ENOENT);
+}
+END_TEST
+
+START_TEST(the_last_close_and_the_end_of_the_creator_race)
+{
+	host_user_owner_exit();
+	vmm_close(&f.session);
+	host_defer_flush();
+	ck_assert_int_eq(host_user.watches_live, 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -107,6 +128,9 @@ main(void)
 	for (int i = 0; i < 2; i++) {
 		tcase_add_test(both[i], hlt_reaches_client_past_the_instruction);
 		tcase_add_test(both[i], cpuid_is_answered_without_the_client);
+		tcase_add_test(both[i], a_vm_ends_with_its_creator);
+		tcase_add_test(both[i],
+		    the_last_close_and_the_end_of_the_creator_race);
 		suite_add_tcase(s, both[i]);
 	}
 	sr = srunner_create(s);

@@ -54,6 +54,12 @@ static int64_t live_at_flush;
 static void (*on_flush)(void);
 
 void
+vm_orphan(struct vm *v)
+{
+	host_user_panic("the owner of VM %u is not expected to go", v->id);
+}
+
+void
 vm_flush(struct vm *v)
 {
 	if (!host_user_mutex_mine(&v->mem_lock))
