@@ -122,8 +122,9 @@ reserved(const struct walk *w, unsigned int level, bool large)
 		bits |= BITS(62, 52);
 	if (!(w->m.efer & ARCH_EFER_NXE))
 		bits |= ARCH_PTE_NX;
+	/* QEMU 7.2 sets bit 5 of these, as if they had an accessed bit. */
 	if (w->paging == PAGING_PAE && level == 3)
-		return bits | ARCH_PTE_NX | BITS(8, 5) | BITS(2, 1);
+		return bits | ARCH_PTE_NX | BITS(8, 6) | BITS(2, 1);
 	if (large)
 		return bits | (level == 3 ? BITS(29, 13) : BITS(20, 13));
 	if (level >= 3)

@@ -177,7 +177,7 @@ must_be_zero(enum flavour f, unsigned int level, bool large)
 	if (f == F32 || f == F32_PSE)
 		return large ? 0x00200000 : 0;
 	if (f == FPAE)
-		return level == 2 ? 0x7fffff00000001e6 :
+		return level == 2 ? 0x7fffff00000001c6 :
 		    large ? 0x7fffff00001fe000 : 0x7fffff0000000000;
 	if (level == 3)
 		return 0x000fff0000000080;
