@@ -1203,8 +1203,8 @@ host_guest_ran(void)
 void
 host_machine_check(void)
 {
-	if (!self.irqs_off)
-		host_user_panic("host_machine_check with interrupts on");
+	if (self.preempt == 0)
+		host_user_panic("host_machine_check with preemption on");
 	sync_add(&host_user.machine_checks, 1);
 }
 

@@ -2,7 +2,7 @@
 /*
  * vmm_fixture.c - the whole driver on a simulated CPU.
  */
-#include <check.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "backend.h"
@@ -131,4 +131,97 @@ fixture_long_mode(struct fixture *f, uint64_t rip)
 	r->vrs_sregs[VCPU_REGS_LDTR].vsi_ar = 0x82;
 	r->vrs_sregs[VCPU_REGS_TR].vsi_ar = 0x8b;
 	ck_assert_int_eq(fixture_ioctl(f, VMM_IOC_RESETCPU, &p), 0);
+}
+
+void
+fixture_real_mode(struct fixture *f, uint16_t rip)
+{
+	struct vm_resetcpu_params p = { .vrp_vm_id = f->vm };
+	struct vcpu_reg_state *r = &p.vrp_init_state;
+
+	r->vrs_gprs[VCPU_REGS_RIP] = rip;
+	r->vrs_gprs[VCPU_REGS_RFLAGS] = 2;
+	r->vrs_crs[VCPU_REGS_CR0] = 0x10;	/* ET */
+	r->vrs_drs[VCPU_REGS_DR6] = 0xffff0ff0;
+	r->vrs_drs[VCPU_REGS_DR7] = 0x400;
+	for (int i = 0; i < VCPU_REGS_NSREGS; i++) {
+		r->vrs_sregs[i].vsi_limit = 0xffff;
+		r->vrs_sregs[i].vsi_ar = 0x93;
+	}
+	r->vrs_sregs[VCPU_REGS_CS].vsi_ar = 0x9b;
+	r->vrs_sregs[VCPU_REGS_LDTR].vsi_ar = 0x82;
+	r->vrs_sregs[VCPU_REGS_TR].vsi_ar = 0x8b;
+	ck_assert_int_eq(fixture_ioctl(f, VMM_IOC_RESETCPU, &p), 0);
+}
+
+/* --- Guests as lists of exits ---------------------------------------------- */
+
+void
+script_guest(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+{
+	static const struct step halt = { AT(SVM_VMEXIT_HLT, "\xf4") };
+	struct script *s = arg;
+	const struct step *step = s->at < s->steps ? &s->step[s->at] : &halt;
+
+	if (s->at == SCRIPT_MAX)
+		host_user_panic("the guest is entered again and again");
+	s->seen[s->at] = sim_svm.entered;
+	memcpy(s->gpr[s->at], gpr, sizeof(s->gpr[0]));
+	s->at++;
+	if (step->act != NULL)
+		step->act(vmcb, gpr);
+	vmcb->exitcode = step->code;
+	vmcb->exitintinfo = step->intinfo;
+	vmcb->exitinfo1 = step->info1;
+	vmcb->exitinfo2 = step->info2;
+	if (step->insn == NULL)
+		return;
+	memcpy(s->mem + vmcb->cs.base + vmcb->rip, step->insn, step->len);
+	if (sim_svm.nrip_save)
+		vmcb->nrip = vmcb->rip + step->len;
+	if (step->code == SVM_VMEXIT_IOIO)
+		vmcb->exitinfo2 = vmcb->rip + step->len;
+	if (step->code == SVM_VMEXIT_CR0_SEL_WRITE ||
+	    step->code == SVM_VMEXIT_CR4_WRITE)
+		vmcb->exitinfo1 = sim_svm.decode_assists ? step->info1 : 0;
+	if (step->code == SVM_VMEXIT_NPF && sim_svm.decode_assists) {
+		vmcb->insn_len = (uint8_t)step->len;
+		memcpy(vmcb->insn_bytes, step->insn, step->len);
+	}
+}
+
+int
+fixture_steps(struct fixture *f, struct script *s, const struct step *steps,
+    unsigned int n, uint16_t irq)
+{
+	memset(s, 0, sizeof(*s));
+	s->step = steps;
+	s->steps = n;
+	s->mem = f->mem;
+	return fixture_run(f, script_guest, s, irq);
+}
+
+int
+fixture_main(const char *suite, const TTest *const *tests, size_t n, SFun start,
+    SFun start_bare, SFun stop)
+{
+	Suite *s = suite_create(suite);
+	TCase *with = tcase_create("all features");
+	TCase *bare = tcase_create("no optional feature");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(with, start, stop);
+	tcase_add_checked_fixture(bare, start_bare, stop);
+	for (size_t i = 0; i < n; i++) {
+		tcase_add_test(with, tests[i]);
+		tcase_add_test(bare, tests[i]);
+	}
+	suite_add_tcase(s, with);
+	suite_add_tcase(s, bare);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

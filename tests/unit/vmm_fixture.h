@@ -7,6 +7,8 @@
 #ifndef VMM_FIXTURE_H
 #define VMM_FIXTURE_H
 
+#include <check.h>
+
 #include "host_user.h"
 #include "vm.h"
 #include "sim/svm_cpu.h"
@@ -40,5 +42,59 @@ int	fixture_set_regs(struct fixture *f, uint64_t groups,
 	    const struct vcpu_reg_state *regs);
 /* RESETCPU to flat 64-bit mode at RIP, page tables identity-mapped in mem. */
 void	fixture_long_mode(struct fixture *f, uint64_t rip);
+
+/* --- Guests as lists of exits ---------------------------------------------- */
+
+/*
+ * What the guest does between an entry and the exit. The bytes of insn are put
+ * at RIP, for a driver that has to fetch them; the CPU reports of them what
+ * its features allow. act() runs first and may change registers.
+ */
+struct step {
+	uint64_t code;
+	const char *insn;	/* `len` bytes; NULL: no instruction exits */
+	unsigned int len;
+	uint64_t info1, info2;	/* exit information */
+	uint64_t intinfo;	/* the delivery that the exit cuts short */
+	void	(*act)(struct vmcb *vmcb, uint64_t *gpr);
+};
+/* An exit at an instruction, given as a string of its bytes. */
+#define AT(exit, bytes)	.code = (exit), .insn = (bytes), .len = sizeof(bytes) - 1
+
+/* When the steps are over, the guest halts. */
+#define SCRIPT_MAX	24
+struct script {
+	const struct step *step;
+	unsigned int steps;
+	unsigned int at;		/* entries so far */
+	uint8_t	*mem;
+	struct vmcb seen[SCRIPT_MAX];	/* as each entry found it */
+	uint64_t gpr[SCRIPT_MAX][VCPU_REGS_NGPRS];
+};
+sim_guest script_guest;			/* arg: struct script */
+
+/* RUN vCPU 0 through the steps; the ioctl's result. script is reset. */
+int	fixture_steps(struct fixture *f, struct script *s,
+	    const struct step *steps, unsigned int n, uint16_t irq);
+#define RUN_STEPS(f, s, steps, irq) \
+	fixture_steps(f, s, steps, sizeof(steps) / sizeof((steps)[0]), irq)
+
+/* RESETCPU to real mode at RIP, segments based at 0. */
+void	fixture_real_mode(struct fixture *f, uint16_t rip);
+
+/* EVENTINJ and EXITINTINFO (APM 2 15.20): an event without and with a code. */
+#define HW_INTR(vector)		(0x80000000ULL | (vector))
+#define HW_NMI			(0x80000202ULL)
+#define HW_EXC(vector)		(0x80000300ULL | (vector))
+#define HW_SOFT(vector)		(0x80000400ULL | (vector))
+#define HW_EXC_CODE(vector, code) \
+	(0x80000b00ULL | (vector) | (uint64_t)(code) << 32)
+
+/*
+ * main() of a suite whose tests each run twice: on a CPU with all features of
+ * SVM and on one without.
+ */
+int	fixture_main(const char *suite, const TTest *const *tests, size_t n,
+	    SFun start, SFun start_bare, SFun stop);
 
 #endif /* VMM_FIXTURE_H */

@@ -21,6 +21,19 @@ void	svm_enter(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_vmcb_pa);
 /* Fills exitcode and the like; gpr[] is in ABI order. */
 typedef void sim_guest(struct vmcb *vmcb, uint64_t *gpr, void *arg);
 
+#define SIM_ASIDS	64	/* the host's 0 included */
+
+/* What one CPU remembers between two VMRUNs. */
+struct sim_svm_cpu {
+	const struct vmcb *vmcb;	/* the last one, as it was at its exit */
+	struct vmcb left;
+	const struct vmcb *asid[SIM_ASIDS];	/* who filled the TLB */
+};
+
+/*
+ * VMRUN panics where a CPU would silently do the wrong thing: a clean bit for
+ * something that has changed, an ASID with another vCPU's translations.
+ */
 struct sim_svm {
 	sim_guest *guest;
 	void	*arg;
@@ -29,8 +42,10 @@ struct sim_svm {
 	bool	 gif_clear;
 	/* The control block as VMRUN saw it the last time. */
 	struct vmcb entered;
+	unsigned int entered_on;	/* CPU */
+	struct sim_svm_cpu cpu[HOST_USER_CPUS];
 	/* What this CPU can do beyond the minimum (CPUID 0x8000000A EDX). */
-	bool	 nrip_save, decode_assists, clean_bits;
+	bool	 nrip_save, decode_assists, clean_bits, flush_by_asid;
 };
 extern struct sim_svm sim_svm;
 
