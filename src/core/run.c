@@ -308,8 +308,9 @@ run_locked(struct vcpu *v, struct vm_run_params *p)
 	memset(&v->vmexit, 0, sizeof(v->vmexit));
 	sync_store(&v->state, VCPU_STATE_RUNNING);
 	reason = run_loop(v);
-	sync_and(&v->requests, ~VCPU_REQ_YIELD);
-	sync_store(&v->state, VCPU_STATE_STOPPED);
+	/* The CPU refused the state, or is off: no other RUN would do better. */
+	sync_store(&v->state, reason == -EINVAL || reason == -EIO ?
+	    VCPU_STATE_TERMINATED : VCPU_STATE_STOPPED);
 	if (reason < 0)
 		return reason;
 	run_report(v, p, (uint16_t)reason);
@@ -323,7 +324,7 @@ vmm_ioctl_run(struct vmm_session *s, struct vm_run_params *p)
 	int err;
 
 	(void)s;
-	err = vcpu_acquire(p->vrp_vm_id, p->vrp_vcpu_id, &v);
+	err = vcpu_acquire_to_run(p->vrp_vm_id, p->vrp_vcpu_id, &v);
 	if (err)
 		return err;
 	if (host_as_is_current(v->vm->as))

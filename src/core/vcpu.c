@@ -169,8 +169,23 @@ vcpu_find(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **out)
 	return 0;
 }
 
-int
-vcpu_acquire(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **out)
+/* Lock a vCPU that a RUN may hold, which then ends. */
+static int
+lock_from_run(struct vcpu *v)
+{
+	int err;
+
+	if (host_mutex_trylock(&v->lock))
+		return 0;
+	sync_add(&v->requests, VCPU_REQ_WAITER);
+	vcpu_kick(v);
+	err = host_mutex_lock_interruptible(&v->lock);
+	sync_sub(&v->requests, VCPU_REQ_WAITER);
+	return err;
+}
+
+static int
+acquire(uint32_t vm_id, uint32_t vcpu_id, bool to_run, struct vcpu **out)
 {
 	struct vcpu *v;
 	int err;
@@ -178,12 +193,10 @@ vcpu_acquire(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **out)
 	err = vcpu_find(vm_id, vcpu_id, &v);
 	if (err)
 		return err;
-	if (!host_mutex_trylock(&v->lock)) {
-		vcpu_request(v, VCPU_REQ_YIELD);
-		err = host_mutex_lock_interruptible(&v->lock);
-		if (err)
-			goto fail;
-	}
+	err = to_run ? host_mutex_lock_interruptible(&v->lock) :
+	    lock_from_run(v);
+	if (err)
+		goto fail;
 	if (sync_load(&v->vm->dying)) {
 		host_mutex_unlock(&v->lock);
 		err = -ENOENT;
@@ -194,6 +207,18 @@ vcpu_acquire(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **out)
 fail:
 	vm_put(v->vm);
 	return err;
+}
+
+int
+vcpu_acquire(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **v)
+{
+	return acquire(vm_id, vcpu_id, false, v);
+}
+
+int
+vcpu_acquire_to_run(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **v)
+{
+	return acquire(vm_id, vcpu_id, true, v);
 }
 
 void

@@ -150,7 +150,12 @@ struct pending_io {
 
 /* vcpu.requests; set by anybody with vcpu_request(), taken by the run loop. */
 #define VCPU_REQ_TERM	0x1u	/* the VM is ending */
-#define VCPU_REQ_YIELD	0x2u	/* somebody wants vcpu.lock: leave RUN */
+/*
+ * From here on a count, not a bit: threads that wait for vcpu.lock and are no
+ * RUN. While there is one no RUN enters the guest, so that a client that
+ * calls RUN again at once can not keep them away.
+ */
+#define VCPU_REQ_WAITER	0x100u
 
 struct vcpu {
 	struct vm *vm;		/* constant */
@@ -230,6 +235,8 @@ void	vm_put(struct vm *vm);
  * to leave RUN first. -ENOENT, -EPERM, -EINTR. May sleep.
  */
 int	vcpu_acquire(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **v);
+/* The same for RUN, which waits until another RUN has returned by itself. */
+int	vcpu_acquire_to_run(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **v);
 void	vcpu_release(struct vcpu *v);
 
 /* For statistics: every VM the caller may see, under a reference each. */
