@@ -35,12 +35,6 @@ enum loop_next {
 
 /* --- Events ---------------------------------------------------------------------- */
 
-static bool
-irr_empty(const struct vcpu *v)
-{
-	return (v->irr[0] | v->irr[1] | v->irr[2] | v->irr[3]) == 0;
-}
-
 /* Take the highest vector out of a non-empty irr. */
 static uint8_t
 irr_take(struct vcpu *v)
@@ -59,13 +53,13 @@ static void
 prepare_event(struct vcpu *v)
 {
 	const struct backend *b = vmm_backend();
-	bool waiting = !irr_empty(v);
+	bool waiting = !vcpu_irr_empty(v);
 
 	if (waiting && v->inject.type == EVENT_NONE && b->irq_ready(v)) {
 		v->inject.type = EVENT_EXTINT;
 		v->inject.vector = irr_take(v);
 		v->inject.has_error = false;
-		waiting = !irr_empty(v);
+		waiting = !vcpu_irr_empty(v);
 	}
 	b->irq_window(v, waiting || sync_load(&v->intr));
 	if (v->inject.type != EVENT_NONE)
@@ -86,7 +80,7 @@ entry_refused(struct vcpu *v)
 		return LOOP_WORK;
 	/* The client waits for a chance to inject, and here it is. */
 	if (sync_load(&v->intr) && v->inject.type == EVENT_NONE &&
-	    irr_empty(v) && vmm_backend()->irq_ready(v))
+	    vcpu_irr_empty(v) && vmm_backend()->irq_ready(v))
 		return LOOP_WINDOW;
 	return 0;
 }
@@ -284,7 +278,7 @@ run_report(struct vcpu *v, struct vm_run_params *p, uint16_t reason)
 	v->vmexit.cpl = m.cpl;
 	v->exit_reason = reason;
 	p->vrp_exit_reason = reason;
-	p->vrp_irqready = v->inject.type == EVENT_NONE && irr_empty(v) &&
+	p->vrp_irqready = v->inject.type == EVENT_NONE && vcpu_irr_empty(v) &&
 	    b->irq_ready(v);
 }
 
@@ -308,9 +302,8 @@ run_locked(struct vcpu *v, struct vm_run_params *p)
 	memset(&v->vmexit, 0, sizeof(v->vmexit));
 	sync_store(&v->state, VCPU_STATE_RUNNING);
 	reason = run_loop(v);
-	/* The CPU refused the state, or is off: no other RUN would do better. */
-	sync_store(&v->state, reason == -EINVAL || reason == -EIO ?
-	    VCPU_STATE_TERMINATED : VCPU_STATE_STOPPED);
+	/* After an error too: RESETCPU or WRITEREGS may mend what was wrong. */
+	sync_store(&v->state, VCPU_STATE_STOPPED);
 	if (reason < 0)
 		return reason;
 	run_report(v, p, (uint16_t)reason);

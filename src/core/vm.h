@@ -263,6 +263,13 @@ void	vm_flush(struct vm *vm);
 /* Set request bits and make the vCPU leave the guest to see them. */
 void	vcpu_request(struct vcpu *v, uint32_t bits);
 
+/* Has every vector that the client gave been delivered? */
+static inline bool
+vcpu_irr_empty(const struct vcpu *v)
+{
+	return (v->irr[0] | v->irr[1] | v->irr[2] | v->irr[3]) == 0;
+}
+
 /* Queue an exception for the next entry (contributory rules applied). */
 void	vcpu_fault(struct vcpu *v, const struct guest_fault *f);
 /* The same for vectors without CR2; #GP(0): vcpu_exception(v, ARCH_EXC_GP). */
