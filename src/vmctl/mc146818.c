@@ -4,7 +4,6 @@
  * that a PC's firmware keeps in its RAM.
  */
 #include <string.h>
-#include <time.h>
 
 #include "mc146818.h"
 #include "util.h"
@@ -64,38 +63,80 @@ static unsigned int decode_hour(const struct rtc *r, uint8_t v)
 	return decode(r, v & ~PM) % 12 + (v & PM ? 12 : 0);
 }
 
+/*
+ * Dates are worked out here: the C library's functions read the time zone's
+ * file, which the sandbox does not allow. Years begin in March, so that a leap
+ * day is a year's last; day 0 is 1970-01-01.
+ */
+#define DAYS_400_YEARS	146097u
+#define EPOCH_DAYS	719468u		/* from 0000-03-01 to 1970-01-01 */
+
+static uint64_t days_before_year(uint64_t y)
+{
+	return y * 365 + y / 4 - y / 100 + y / 400;
+}
+
+/* Days before month @m, counted from March as 0. */
+static unsigned int days_before_month(unsigned int m)
+{
+	return (153 * m + 2) / 5;
+}
+
+static uint64_t days_from_date(uint64_t year, unsigned int month, unsigned int day)
+{
+	unsigned int m = (month + 9) % 12;
+	uint64_t days = days_before_year(m >= 10 ? year - 1 : year) + days_before_month(m) + day - 1;
+
+	return days > EPOCH_DAYS ? days - EPOCH_DAYS : 0;
+}
+
+static void date_from_days(uint64_t days, uint64_t *year, unsigned int *month, unsigned int *day)
+{
+	uint64_t y;
+	unsigned int m, rest;
+
+	days += EPOCH_DAYS;
+	y = days * 400 / DAYS_400_YEARS;	/* right, or one too many or too few */
+	while (days_before_year(y + 1) <= days)
+		y++;
+	while (days_before_year(y) > days)
+		y--;
+	rest = (unsigned int)(days - days_before_year(y));
+	m = (5 * rest + 2) / 153;
+	*day = rest - days_before_month(m) + 1;
+	*month = (m + 2) % 12 + 1;
+	*year = m >= 10 ? y + 1 : y;
+}
+
 static void fields_from_time(struct rtc *r, uint64_t now)
 {
-	time_t t = (time_t)(wall(r, now) / NSEC);
-	struct tm tm;
+	uint64_t t = wall(r, now) / NSEC, days = t / DAY_S, year;
+	unsigned int s = (unsigned int)(t % DAY_S), month, day;
 
-	gmtime_r(&t, &tm);
-	r->ram[SECONDS] = encode(r, (unsigned int)tm.tm_sec);
-	r->ram[MINUTES] = encode(r, (unsigned int)tm.tm_min);
-	r->ram[HOURS] = encode_hour(r, (unsigned int)tm.tm_hour);
-	r->ram[WEEKDAY] = encode(r, (unsigned int)tm.tm_wday + 1);
-	r->ram[DAY] = encode(r, (unsigned int)tm.tm_mday);
-	r->ram[MONTH] = encode(r, (unsigned int)tm.tm_mon + 1);
-	r->ram[YEAR] = encode(r, (unsigned int)tm.tm_year % 100);
-	r->ram[CENTURY] = encode(r, (unsigned int)(tm.tm_year + 1900) / 100);
+	date_from_days(days, &year, &month, &day);
+	r->ram[SECONDS] = encode(r, s % 60);
+	r->ram[MINUTES] = encode(r, s / 60 % 60);
+	r->ram[HOURS] = encode_hour(r, s / 3600);
+	r->ram[WEEKDAY] = encode(r, (unsigned int)((days + 4) % 7) + 1);
+	r->ram[DAY] = encode(r, day);
+	r->ram[MONTH] = encode(r, month);
+	r->ram[YEAR] = encode(r, (unsigned int)(year % 100));
+	r->ram[CENTURY] = encode(r, (unsigned int)(year / 100));
 }
 
 /* The guest has set the clock: from now on it runs from these fields. */
 static void time_from_fields(struct rtc *r, uint64_t now)
 {
-	struct tm tm = {
-		.tm_sec = (int)decode(r, r->ram[SECONDS]),
-		.tm_min = (int)decode(r, r->ram[MINUTES]),
-		.tm_hour = (int)decode_hour(r, r->ram[HOURS]),
-		.tm_mday = (int)decode(r, r->ram[DAY]),
-		.tm_mon = (int)decode(r, r->ram[MONTH]) - 1,
-		.tm_year = (int)(decode(r, r->ram[CENTURY]) * 100 + decode(r, r->ram[YEAR])) - 1900,
-	};
-	time_t t = timegm(&tm);
+	uint64_t year = decode(r, r->ram[CENTURY]) * 100 + decode(r, r->ram[YEAR]);
+	unsigned int month = decode(r, r->ram[MONTH]), day = decode(r, r->ram[DAY]);
+	uint64_t t;
 
-	if (t < 0)
-		t = 0;
-	r->offset = (int64_t)((uint64_t)t * NSEC - now);
+	if (year < 1970)
+		year = 1970;
+	t = days_from_date(year, month, day ? day : 1) * DAY_S +
+	    decode_hour(r, r->ram[HOURS]) * 3600 + decode(r, r->ram[MINUTES]) * 60 +
+	    decode(r, r->ram[SECONDS]);
+	r->offset = (int64_t)(t * NSEC - now);
 }
 
 /* Nanoseconds between periodic flags; 0: none. */

@@ -14,7 +14,8 @@ static const int calls[] = {
 	SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(close),
 	SCMP_SYS(accept4), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
 	SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(poll),
-	SCMP_SYS(timerfd_settime), SCMP_SYS(clock_gettime),
+	/* The clocks are system calls where the vDSO can not read them. */
+	SCMP_SYS(timerfd_settime), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
 	SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(restart_syscall),
 	SCMP_SYS(madvise), SCMP_SYS(munmap), SCMP_SYS(brk),
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),

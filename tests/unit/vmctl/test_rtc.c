@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: ISC
+#include <time.h>
+
 #include "mc146818.h"
 #include "suite.h"
 #include "util.h"
@@ -89,6 +91,32 @@ START_TEST(guest_sets_the_clock)
 	wr(2, 0x30, 12 * NSEC);				/* without SET as well */
 	ck_assert_uint_eq(rd(2, 12 * NSEC), 0x30);
 	ck_assert_uint_eq(rd(7, 12 * NSEC), 0x29);
+}
+END_TEST
+
+/* Every day of four centuries, against the C library. */
+START_TEST(dates)
+{
+	uint64_t day;
+	struct tm tm;
+	time_t t;
+
+	for (day = 0; day < 365 * 400 + 97; day++) {
+		t = (time_t)(day * 86400 + day % 86400);
+		gmtime_r(&t, &tm);
+		rtc_init(&rtc, (struct irq_line){ on_irq, NULL, RTC_IRQ }, START,
+			 (uint64_t)t * NSEC, 512 * MIB, 0);
+		wr(0x0b, 0x06, 0);
+		ck_assert_int_eq(rd(0, 0), tm.tm_sec);
+		ck_assert_int_eq(rd(4, 0), tm.tm_hour);
+		ck_assert_int_eq(rd(6, 0), tm.tm_wday + 1);
+		ck_assert_int_eq(rd(7, 0), tm.tm_mday);
+		ck_assert_int_eq(rd(8, 0), tm.tm_mon + 1);
+		ck_assert_int_eq(rd(9, 0) + rd(0x32, 0) * 100, tm.tm_year + 1900);
+		/* Setting it to what it shows changes nothing. */
+		wr(7, rd(7, 0), 0);
+		ck_assert_int_eq(rtc.offset, (int64_t)((uint64_t)t * NSEC - START));
+	}
 }
 END_TEST
 
@@ -215,7 +243,7 @@ START_TEST(any_accesses_are_safe)
 }
 END_TEST
 
-SUITE_MAIN("vmctl: mc146818", shows_the_host_time, binary_and_twelve_hours, guest_sets_the_clock,
+SUITE_MAIN("vmctl: mc146818", shows_the_host_time, binary_and_twelve_hours, guest_sets_the_clock, dates,
 	   update_in_progress, update_interrupt, periodic_interrupt, alarm,
 	   set_switches_updates_off, memory_sizes, ram_keeps_and_ports_behave,
 	   any_accesses_are_safe)
