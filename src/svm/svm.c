@@ -46,6 +46,7 @@ struct svm_vcpu {
 	bool	 window;	/* the interrupt window is requested */
 	bool	 host_saved;	/* host_vmcb is this thread's, on this CPU */
 	uint64_t host_xss;	/* while loaded */
+	bool	 dr_live;	/* DR0-3 of the CPU are the guest's */
 };
 
 static struct {
@@ -528,6 +529,52 @@ decode_exit(struct vcpu *v)
 	}
 }
 
+/* --- Debug registers -------------------------------------------------------------------------- */
+
+/*
+ * DR0-3 stay the guest's from one exit to the next, unless the host has
+ * breakpoints of its own: then both are exchanged around each entry.
+ */
+struct host_debug {
+	uint64_t dr[4], dr6, dr7;
+};
+
+/* Take over what the guest has written, but not what the host has armed. */
+static void
+guest_debug_sync(struct vcpu *v)
+{
+	uint64_t dr[4], armed = host_debug_active() ? cpu_read_dr7() : 0;
+	unsigned int i;
+
+	cpu_read_dr0_3(dr);
+	for (i = 0; i < 4; i++) {
+		if (!(armed >> i * 2 & 3))
+			v->dr[i] = dr[i];
+	}
+	svm_vcpu(v)->dr_live = false;
+}
+
+static void
+host_debug_save(struct host_debug *d, struct vcpu *v)
+{
+	if (svm_vcpu(v)->dr_live)
+		guest_debug_sync(v);
+	d->dr7 = cpu_read_dr7();
+	d->dr6 = cpu_read_dr6();
+	cpu_write_dr7(0);
+	cpu_read_dr0_3(d->dr);
+	cpu_write_dr0_3(v->dr);
+}
+
+static void
+host_debug_restore(const struct host_debug *d, struct vcpu *v)
+{
+	cpu_read_dr0_3(v->dr);
+	cpu_write_dr0_3(d->dr);
+	cpu_write_dr6(d->dr6);
+	cpu_write_dr7(d->dr7);
+}
+
 /* --- The world switch ------------------------------------------------------------------------ */
 
 static void
@@ -551,7 +598,7 @@ svm_load(struct vcpu *v)
 	s->host_xss = svm.has_xss ? cpu_rdmsr(ARCH_MSR_XSS) : 0;
 	if (s->host_xss != 0)
 		cpu_wrmsr(ARCH_MSR_XSS, 0);
-	cpu_write_dr0_3(v->dr);
+	s->dr_live = false;
 }
 
 static void
@@ -559,7 +606,8 @@ svm_put(struct vcpu *v)
 {
 	struct svm_vcpu *s = svm_vcpu(v);
 
-	cpu_read_dr0_3(v->dr);
+	if (s->dr_live)
+		guest_debug_sync(v);
 	if (s->host_xss != 0)
 		cpu_wrmsr(ARCH_MSR_XSS, s->host_xss);
 }
@@ -589,30 +637,6 @@ prepare_tlb(struct svm_cpu *c, struct svm_vcpu *s, bool flush)
 		new_asid(c, s);
 }
 
-/* The host's own breakpoints, kept aside during a stay in the guest. */
-struct host_debug {
-	uint64_t dr[4], dr6, dr7;
-};
-
-static void
-host_debug_save(struct host_debug *d, const struct vcpu *v)
-{
-	d->dr7 = cpu_read_dr7();
-	d->dr6 = cpu_read_dr6();
-	cpu_write_dr7(0);
-	cpu_read_dr0_3(d->dr);
-	cpu_write_dr0_3(v->dr);
-}
-
-static void
-host_debug_restore(const struct host_debug *d, struct vcpu *v)
-{
-	cpu_read_dr0_3(v->dr);
-	cpu_write_dr0_3(d->dr);
-	cpu_write_dr6(d->dr6);
-	cpu_write_dr7(d->dr7);
-}
-
 static int
 svm_run(struct vcpu *v, bool flush)
 {
@@ -636,8 +660,12 @@ svm_run(struct vcpu *v, bool flush)
 	vmcb->eventinj = event_to_hw(&v->inject);
 	/* #VMEXIT disarms the host's breakpoints in DR7 (APM 2 15.6). */
 	debugged = host_debug_active();
-	if (debugged)
+	if (debugged) {
 		host_debug_save(&debug, v);
+	} else if (!s->dr_live) {
+		cpu_write_dr0_3(v->dr);
+		s->dr_live = true;
+	}
 
 	svm_clgi();
 	svm_enter(s->vmcb_pa, v->gpr, c->host_vmcb_pa);
