@@ -288,8 +288,6 @@ run_locked(struct vcpu *v, struct vm_run_params *p)
 	uint64_t uexit = (uint64_t)(uintptr_t)p->vrp_exit;
 	int reason, err;
 
-	if (v->state != VCPU_STATE_STOPPED)
-		return -EBUSY;
 	if (p->vrp_continue)
 		err = run_continue(v, uexit);
 	else

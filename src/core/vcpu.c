@@ -411,9 +411,7 @@ vmm_ioctl_resetcpu(struct vmm_session *s, struct vm_resetcpu_params *p)
 	if (err)
 		return err;
 	r->vrs_crs[VCPU_REGS_XCR0] = ARCH_XCR0_X87;
-	if (v->state != VCPU_STATE_STOPPED)
-		err = -EBUSY;
-	else if (!regs_ok(v, VM_RWREGS_ALL, r))
+	if (!regs_ok(v, VM_RWREGS_ALL, r))
 		err = -EINVAL;
 	else
 		vcpu_reset(v, r);
@@ -480,9 +478,7 @@ vmm_ioctl_mprotect_ept(struct vmm_session *s, struct vm_mprotect_ept_params *p)
 	err = vcpu_acquire(p->vmep_vm_id, p->vmep_vcpu_id, &v);
 	if (err)
 		return err;
-	if (v->state != VCPU_STATE_STOPPED)
-		err = -EBUSY;
-	else if (!is_memory(v->vm, p->vmep_sgpa, p->vmep_size))
+	if (!is_memory(v->vm, p->vmep_sgpa, p->vmep_size))
 		err = -EINVAL;
 	else
 		err = memory_protect(v->vm, p->vmep_sgpa, p->vmep_size,
