@@ -15,7 +15,7 @@ struct exit_policy;
 enum exit_next {
 	EXIT_RESUME,		/* enter the guest again */
 	EXIT_TO_CLIENT,		/* v->vmexit is filled; RUN returns 0 */
-	/* or a negative errno: RUN fails with it, the vCPU is TERMINATED */
+	/* or a negative errno: RUN fails with it, the vCPU is stopped */
 };
 
 typedef int exit_handler(struct vcpu *v, const struct exit_policy *p);
