@@ -17,11 +17,14 @@ VMCTL_LIBS	:= -levent_core -lseccomp
 vmctl: $(BUILD)/vmctl		## the monitor, build/vmctl
 
 $(BUILD)/vmctl: $(VMCTL_OBJ)
-	$(CC) $(VMCTL_LDFLAGS) -o $@ $^ $(VMCTL_LIBS)
+	@echo "  LD      $@"
+	@$(CC) $(VMCTL_LDFLAGS) -o $@ $^ $(VMCTL_LIBS)
 
-$(BUILD)/vmctl.d/%.o: src/vmctl/%.c $(BUILD)/include/machine/vmmvar.h
+$(BUILD)/vmctl.d/%.o: src/vmctl/%.c src/vmctl/vmctl.mk \
+    $(BUILD)/include/machine/vmmvar.h
 	@mkdir -p $(@D)
-	$(CC) $(VMCTL_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC      $<"
+	@$(CC) $(VMCTL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # --- Unit tests: tests/unit/vmctl/test_NAME.c -> build/unit/test_vmctl_NAME --------
 
@@ -36,13 +39,17 @@ VMCTL_TEST_WRAP	:= -Wl,--wrap=ioctl,--wrap=open
 UNIT_PROGRAMS	+= $(VMCTL_TESTS)
 unit-programs: $(VMCTL_TESTS)
 
-$(BUILD)/unit/vmctl.d/%.o: src/vmctl/%.c $(BUILD)/include/machine/vmmvar.h
+$(BUILD)/unit/vmctl.d/%.o: src/vmctl/%.c src/vmctl/vmctl.mk \
+    $(BUILD)/include/machine/vmmvar.h
 	@mkdir -p $(@D)
-	$(CC) $(VMCTL_TEST_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC      $<"
+	@$(CC) $(VMCTL_TEST_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/unit/vmctl.d/test_%.o: tests/unit/vmctl/test_%.c $(BUILD)/include/machine/vmmvar.h
+$(BUILD)/unit/vmctl.d/test_%.o: tests/unit/vmctl/test_%.c src/vmctl/vmctl.mk \
+    $(BUILD)/include/machine/vmmvar.h
 	@mkdir -p $(@D)
-	$(CC) $(VMCTL_TEST_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC      $<"
+	@$(CC) $(VMCTL_TEST_CFLAGS) -MMD -MP -c -o $@ $<
 
 # An archive, so that a test takes only what it calls; main() stays out of it.
 $(BUILD)/unit/libvmctl.a: $(filter-out %/main.o,$(VMCTL_TEST_OBJ))
@@ -51,7 +58,8 @@ $(BUILD)/unit/libvmctl.a: $(filter-out %/main.o,$(VMCTL_TEST_OBJ))
 
 $(VMCTL_TESTS): $(BUILD)/unit/test_vmctl_%: $(BUILD)/unit/vmctl.d/test_%.o \
     $(BUILD)/unit/libvmctl.a
-	$(CC) $(UNIT_SANITIZE) -pthread -o $@ $^ $(if $(filter %/test_vmctl_machine,$@),\
+	@echo "  LD      $@"
+	@$(CC) $(UNIT_SANITIZE) -pthread -o $@ $^ $(if $(filter %/test_vmctl_machine,$@),\
 		$(VMCTL_TEST_WRAP)) $(VMCTL_LIBS) $(UNIT_LIBS)
 
 -include $(wildcard $(BUILD)/vmctl.d/*.d $(BUILD)/unit/vmctl.d/*.d)

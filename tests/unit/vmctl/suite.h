@@ -8,6 +8,12 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* An assertion for hot loops: Check tells its parent of each ck_assert, this one of failures. */
+#define REQUIRE(condition) do {							\
+	if (!(condition))							\
+		ck_abort_msg("%s", #condition);				\
+} while (0)
+
 #define SUITE_MAIN(name, ...)							\
 int main(void)									\
 {										\

@@ -10,7 +10,7 @@ static bool line;
 static void on_irq(void *arg, unsigned int irq, bool level)
 {
 	(void)arg;
-	ck_assert_uint_eq(irq, 0);
+	REQUIRE(irq == 0);
 	if (level && !line)
 		edges++;
 	line = level;
@@ -367,7 +367,7 @@ START_TEST(any_writes_are_safe)
 			pit_in(&pit, port, at(t));
 		pit_run(&pit, at(t));
 		next = pit_next(&pit);
-		ck_assert(next > at(t));
+		REQUIRE(next > at(t));
 	}
 }
 END_TEST

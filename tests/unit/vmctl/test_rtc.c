@@ -15,7 +15,7 @@ static bool line;
 static void on_irq(void *arg, unsigned int irq, bool level)
 {
 	(void)arg;
-	ck_assert_uint_eq(irq, RTC_IRQ);
+	REQUIRE(irq == RTC_IRQ);
 	line = level;
 }
 
@@ -107,15 +107,15 @@ START_TEST(dates)
 		rtc_init(&rtc, (struct irq_line){ on_irq, NULL, RTC_IRQ }, START,
 			 (uint64_t)t * NSEC, 512 * MIB, 0);
 		wr(0x0b, 0x06, 0);
-		ck_assert_int_eq(rd(0, 0), tm.tm_sec);
-		ck_assert_int_eq(rd(4, 0), tm.tm_hour);
-		ck_assert_int_eq(rd(6, 0), tm.tm_wday + 1);
-		ck_assert_int_eq(rd(7, 0), tm.tm_mday);
-		ck_assert_int_eq(rd(8, 0), tm.tm_mon + 1);
-		ck_assert_int_eq(rd(9, 0) + rd(0x32, 0) * 100, tm.tm_year + 1900);
+		REQUIRE(rd(0, 0) == tm.tm_sec);
+		REQUIRE(rd(4, 0) == tm.tm_hour);
+		REQUIRE(rd(6, 0) == tm.tm_wday + 1);
+		REQUIRE(rd(7, 0) == tm.tm_mday);
+		REQUIRE(rd(8, 0) == tm.tm_mon + 1);
+		REQUIRE(rd(9, 0) + rd(0x32, 0) * 100 == tm.tm_year + 1900);
 		/* Setting it to what it shows changes nothing. */
 		wr(7, rd(7, 0), 0);
-		ck_assert_int_eq(rtc.offset, (int64_t)((uint64_t)t * NSEC - START));
+		REQUIRE(rtc.offset == (int64_t)((uint64_t)t * NSEC - START));
 	}
 }
 END_TEST
@@ -238,7 +238,7 @@ START_TEST(any_accesses_are_safe)
 		if (rand() % 100 == 0)
 			t += (uint64_t)rand() * 1000000;
 		rtc_run(&rtc, at(t));
-		ck_assert(rtc_next(&rtc) > at(t));
+		REQUIRE(rtc_next(&rtc) > at(t));
 	}
 }
 END_TEST
