@@ -42,4 +42,6 @@ OUTPUTS: tuple[Output, ...] = (
     Output("gpr_offsets.h.j2", "gen/gpr_offsets.h", ("registers",)),
     Output("svm_controls.h.j2", "gen/svm_controls.h", ("controls",)),
     Output("svm_controls.c.j2", "gen/svm_controls.c", ("controls",)),
+    Output("vmcs.h.j2", "gen/vmcs.h", ("vmcs_fields",)),
+    Output("vmcs.c.j2", "gen/vmcs.c", ("vmcs_fields",)),
 )

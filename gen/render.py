@@ -30,6 +30,7 @@ def environment() -> jinja2.Environment:
     env.filters.update(
         break_condition=text.break_condition,
         c_comment=text.c_comment,
+        c_define=text.c_define,
         c_number=text.c_number,
         c_string=text.c_string,
         hex=text.c_hex,

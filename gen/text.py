@@ -72,3 +72,11 @@ def break_condition(text: str, indent: str) -> str:
     if len(text) + 8 * len(indent) <= 86:
         return text
     return re.sub(r" (\|\||&&) ", rf" \1\n{indent}    ", text)
+
+
+def c_define(name: str, value: str, doc: str) -> str:
+    """A #define with its comment, which stands above when the line would be long."""
+    line = f"#define {name} {value}\t/* {doc} */"
+    if len(line.expandtabs(8)) <= 100:
+        return line
+    return f"{c_comment(doc)}\n#define {name} {value}"
