@@ -22,7 +22,7 @@ SYSTEM_OBJ	= $(SYSTEM_SRC:tests/system/%.c=$(SYSTEM)/%.o) $(SYSTEM)/embed.o
 GUESTS		:= real:0x8000 prot:0x1a000 long:0x20000
 GUEST_BIN	:= $(foreach g,$(GUESTS),$(SYSTEM)/$(firstword $(subst :, ,$(g))).bin)
 
-.PHONY: deps system-tests check-svm check
+.PHONY: deps system-tests check-svm demo check
 
 deps:			## install what is missing of the packages everything here needs
 	@tests/system/deps
@@ -35,6 +35,9 @@ check-svm: generate	## system tests in an emulated AMD machine (TESTS='run/io/*'
 		cat $(SYSTEM)/module.log; exit 1; }
 	@$(MAKE) --no-print-directory system-tests
 	@set -f; OUT=$(SYSTEM) PYTHON=$(PYTHON) V=$(V) tests/system/check-svm $(TEST_KREL) $(TESTS)
+
+demo:			## from a source tree to the user space of a guest, step by step
+	@MAKE=$(MAKE) tests/system/demo
 
 check:			## all tests; the last line adds up
 	@MAKE=$(MAKE) tests/system/check
