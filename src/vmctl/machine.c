@@ -400,6 +400,16 @@ void *machine_vcpu(void *machine)
 
 /* --- The monitor's thread ----------------------------------------------- */
 
+void machine_hold(struct machine *m)
+{
+	lock(m);
+}
+
+void machine_release(struct machine *m)
+{
+	unlock(m);
+}
+
 void machine_stop(struct machine *m)
 {
 	struct err e;

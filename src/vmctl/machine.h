@@ -83,6 +83,9 @@ struct machine {
 /* Builds the machine and the VM, ready to run. */
 int machine_init(struct machine *m, const struct machine_config *config, struct err *e);
 void machine_free(struct machine *m);
+/* Between the two, the vCPU's thread does not enter the guest. */
+void machine_hold(struct machine *m);
+void machine_release(struct machine *m);
 /* The vCPU's thread: runs the guest until `ended`. @machine is a struct machine. */
 void *machine_vcpu(void *machine);
 /* Makes the vCPU's thread end, with END_STOPPED if the guest has not ended by itself. */

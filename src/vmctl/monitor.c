@@ -318,12 +318,15 @@ static void start(struct monitor *mon, pthread_t *vcpu)
 	snprintf(text, sizeof(text), "%s: started, VM %u", mon->config->name,
 		 mon->machine.driver.vm);
 	quiet();
+	/* The thread has to be there when the sandbox closes, the guest must not run before. */
+	machine_hold(&mon->machine);
 	if (pthread_create(vcpu, NULL, machine_vcpu, &mon->machine) != 0)
 		die(mon, "the host has no thread left for the vCPU: end a program");
 	if (sandbox_enter(mon->machine.driver.fd, &e) != 0)
 		die(mon, e.text);
 	log_line(mon, text);
 	send_note(mon, NOTE_STARTED, 0, text);
+	machine_release(&mon->machine);
 }
 
 void monitor_run(const struct monitor_config *config)
