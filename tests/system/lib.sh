@@ -50,6 +50,7 @@ initrd() {
 	need busybox busybox-static
 	need cpio cpio
 	root=$(mktemp -d build/initrd.XXXXXX)
+	chmod 755 "$root"	# mktemp lets only its owner in
 	mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	for file; do

@@ -31,8 +31,8 @@ check-svm: generate	## system tests in an emulated AMD machine (TESTS='run/io/*'
 	@test -n "$(TEST_KREL)" || { echo >&2 "no headers of a Debian cloud kernel: make deps"; \
 		exit 1; }
 	@mkdir -p $(SYSTEM)
-	@$(MAKE) --no-print-directory module KREL=$(TEST_KREL) > $(SYSTEM)/module.log 2>&1 || { \
-		cat $(SYSTEM)/module.log; exit 1; }
+	@$(MAKE) --no-print-directory module V= KREL=$(TEST_KREL) > $(SYSTEM)/module.log 2>&1 || { \
+		tail -n 40 $(SYSTEM)/module.log; exit 1; }
 	@$(MAKE) --no-print-directory system-tests
 	@set -f; OUT=$(SYSTEM) PYTHON=$(PYTHON) V=$(V) tests/system/check-svm $(TEST_KREL) $(TESTS)
 

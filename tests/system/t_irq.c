@@ -301,6 +301,7 @@ TEST_T(irq_pingpong, "run/irq/none_lost_around_hlt", 60)
 		pthread_mutex_unlock(&line.lock);
 	}
 	CHECK_EQ(pthread_join(t, NULL), 0);
+	CHECK_EQ(v->mb->irq_count[0x60], v->mb->irqs);
 	CHECK_EQ(v->mb->irqs, 2000);
 	vm_expect_no_fault(v);
 }

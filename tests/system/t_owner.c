@@ -100,6 +100,7 @@ TEST(owner_admin, "owner/root_sees_and_ends_all")
 	CHECK_OK(pipe(go));
 	info_fd = go[0];
 	pid = child_start(plain_user_as, NULL);
+	CHECK_OK(close(info_pipe[1]));	/* so that its end is seen */
 	CHECK_EQ(read(info_pipe[0], &id, sizeof(id)), sizeof(id));
 	CHECK(vm_info(fd, id, &r));
 	CHECK_EQ(r.vir_creator_pid, pid);

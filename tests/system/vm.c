@@ -22,8 +22,8 @@ put64(struct vm *vm, uint64_t gpa, uint64_t value)
 	GUEST(vm, uint64_t, gpa) = value;
 }
 
-static void
-make_tables(struct vm *vm)
+void
+vm_refresh(struct vm *vm)
 {
 	static const uint64_t gdt[] = {
 		0,
@@ -132,7 +132,7 @@ vm_prepare(unsigned int ncpus, uint64_t size, unsigned int flags)
 		vm->cpu[i].exit = calloc(1, sizeof(struct vm_exit));
 		CHECK(vm->cpu[i].exit != NULL);
 	}
-	make_tables(vm);
+	vm_refresh(vm);
 	return vm;
 }
 

@@ -70,6 +70,8 @@ struct vm *vm_new(enum mode mode);
 struct vm *vm_new_with(enum mode mode, unsigned int ncpus, uint64_t size,
 	    unsigned int flags);
 void	vm_free(struct vm *vm);
+/* Put tables and guests into its memory again. */
+void	vm_refresh(struct vm *vm);
 /* Memory, tables and guests without a VM; create with vm_create(). */
 struct vm *vm_prepare(unsigned int ncpus, uint64_t size, unsigned int flags);
 void	vm_create(struct vm *vm);
