@@ -31,8 +31,8 @@ write_cr0(struct vcpu *v, uint64_t value)
 	uint64_t changed, efer;
 
 	b->mode(v, &m);
-	/* ET reads as one whatever is written. */
-	value |= ARCH_CR0_ET;
+	/* ET reads as one and the unused bits as zero, whatever is written. */
+	value = (value & ~(uint64_t)ARCH_CR0_IGNORED) | ARCH_CR0_MB1;
 	if (!arch_cr0_valid(value))
 		return 1;
 	changed = m.cr0 ^ value;

@@ -83,7 +83,8 @@ void
 fixture_regs(struct fixture *f, struct vcpu_reg_state *regs)
 {
 	struct vm_rwregs_params p = {
-		.vrwp_vm_id = f->vm, .vrwp_mask = VM_RWREGS_ALL,
+		.vrwp_vm_id = f->vm, .vrwp_vcpu_id = f->run.vrp_vcpu_id,
+		.vrwp_mask = VM_RWREGS_ALL,
 	};
 
 	ck_assert_int_eq(fixture_ioctl(f, VMM_IOC_READREGS, &p), 0);
@@ -95,7 +96,8 @@ fixture_set_regs(struct fixture *f, uint64_t groups,
     const struct vcpu_reg_state *regs)
 {
 	struct vm_rwregs_params p = {
-		.vrwp_vm_id = f->vm, .vrwp_mask = groups, .vrwp_regs = *regs,
+		.vrwp_vm_id = f->vm, .vrwp_vcpu_id = f->run.vrp_vcpu_id,
+		.vrwp_mask = groups, .vrwp_regs = *regs,
 	};
 
 	return fixture_ioctl(f, VMM_IOC_WRITEREGS, &p);
@@ -104,7 +106,9 @@ fixture_set_regs(struct fixture *f, uint64_t groups,
 void
 fixture_long_mode(struct fixture *f, uint64_t rip)
 {
-	struct vm_resetcpu_params p = { .vrp_vm_id = f->vm };
+	struct vm_resetcpu_params p = {
+		.vrp_vm_id = f->vm, .vrp_vcpu_id = f->run.vrp_vcpu_id,
+	};
 	struct vcpu_reg_state *r = &p.vrp_init_state;
 	uint64_t *pd = (uint64_t *)(f->mem + PD);
 
@@ -136,7 +140,9 @@ fixture_long_mode(struct fixture *f, uint64_t rip)
 void
 fixture_real_mode(struct fixture *f, uint16_t rip)
 {
-	struct vm_resetcpu_params p = { .vrp_vm_id = f->vm };
+	struct vm_resetcpu_params p = {
+		.vrp_vm_id = f->vm, .vrp_vcpu_id = f->run.vrp_vcpu_id,
+	};
 	struct vcpu_reg_state *r = &p.vrp_init_state;
 
 	r->vrs_gprs[VCPU_REGS_RIP] = rip;

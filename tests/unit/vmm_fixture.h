@@ -33,10 +33,12 @@ int	fixture_ioctl(struct fixture *f, unsigned int cmd, void *arg);
 /* A valid CREATE argument for `ncpus` vCPUs and the fixture's memory. */
 void	fixture_create_params(struct fixture *f, struct vm_create_params *p,
 	    size_t ncpus);
-/* RUN vCPU 0 with `guest` inside; vrp_irq as given. The ioctl's result. */
+/* All below is about the vCPU that run.vrp_vcpu_id names, at first 0. */
+
+/* RUN with `guest` inside; vrp_irq as given. The ioctl's result. */
 int	fixture_run(struct fixture *f, sim_guest *guest, void *arg,
 	    uint16_t irq);
-/* The registers of vCPU 0, all groups. */
+/* The registers, all groups. */
 void	fixture_regs(struct fixture *f, struct vcpu_reg_state *regs);
 int	fixture_set_regs(struct fixture *f, uint64_t groups,
 	    const struct vcpu_reg_state *regs);
@@ -73,7 +75,7 @@ struct script {
 };
 sim_guest script_guest;			/* arg: struct script */
 
-/* RUN vCPU 0 through the steps; the ioctl's result. script is reset. */
+/* RUN through the steps; the ioctl's result. script is reset. */
 int	fixture_steps(struct fixture *f, struct script *s,
 	    const struct step *steps, unsigned int n, uint16_t irq);
 #define RUN_STEPS(f, s, steps, irq) \

@@ -1,0 +1,1107 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_emulate.c - the instructions that the driver carries out itself, as the
+ * guest sees them: results, RIP, flags and exceptions.
+ */
+#include "vmm_fixture.h"
+
+#define RIP	0x10000ULL
+#define RF	0x10000ULL
+#define TF	0x100ULL
+#define DR6_BS	0x4000ULL
+#define GP	HW_EXC_CODE(13, 0)
+#define UD	HW_EXC(6)
+#define PML4	0x1000ULL
+
+#define MOV_TO_CR0	"\x0f\x22\xc0"	/* MOV CR0, RAX */
+#define MOV_TO_CR4	"\x0f\x22\xe0"
+#define CRINFO_RAX	(1ULL << 63)
+
+static struct fixture f;
+static struct script s;
+
+static void
+start(void)
+{
+	fixture_start(&f, true, 2);
+	fixture_long_mode(&f, RIP);
+}
+
+static void
+start_bare(void)
+{
+	fixture_start(&f, false, 2);
+	fixture_long_mode(&f, RIP);
+}
+
+static void
+stop(void)
+{
+	fixture_stop(&f);
+}
+
+/* What the instruction finds: loaded into the guest by load(). */
+static uint64_t rax, rcx, rdx, rflags_or;
+
+static void
+load(struct vmcb *vmcb, uint64_t *gpr)
+{
+	vmcb->rax = rax;
+	vmcb->rflags |= rflags_or;
+	gpr[VCPU_REGS_RCX] = rcx;
+	gpr[VCPU_REGS_RDX] = rdx;
+}
+
+/* One instruction, then HLT. s.seen[1] is what came of it. */
+static void
+run_one(uint64_t code, const char *insn, unsigned int len, uint64_t info1)
+{
+	const struct step step = {
+		.code = code, .insn = insn, .len = len, .info1 = info1,
+		.act = load,
+	};
+
+	ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
+	ck_assert_uint_eq(s.at, 2);
+}
+#define ONE(code, bytes, info1)	run_one(code, bytes, sizeof(bytes) - 1, info1)
+
+/* Did the last instruction finish, or raise #GP(0) where it stands? */
+static bool
+finished(unsigned int len)
+{
+	uint64_t event = s.seen[1].eventinj;
+
+	if (event == GP) {
+		ck_assert_uint_eq(s.seen[1].rip, s.seen[0].rip);
+		return false;
+	}
+	ck_assert_uint_eq(event, 0);
+	ck_assert_uint_eq(s.seen[1].rip, s.seen[0].rip + len);
+	return true;
+}
+
+static void
+set_crs(uint64_t cr0, uint64_t cr4)
+{
+	struct vcpu_reg_state r;
+
+	fixture_regs(&f, &r);
+	r.vrs_crs[VCPU_REGS_CR0] = cr0;
+	r.vrs_crs[VCPU_REGS_CR4] = cr4;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_CRS, &r), 0);
+}
+
+/* --- Stepping over --------------------------------------------------------------- */
+
+START_TEST(rip_moves_by_the_instruction_s_length)
+{
+	static const struct { const char *insn; unsigned int len; } insns[] = {
+		{ "\x0f\xa2", 2 },
+		{ "\x66\x0f\xa2", 3 },
+		{ "\x48\x0f\xa2", 3 },
+		{ "\xf3\x2e\x66\x67\x0f\xa2", 6 },
+		{ "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x0f\xa2",
+		  15 },
+	};
+
+	rax = 0;
+	rflags_or = RF;
+	for (size_t i = 0; i < sizeof(insns) / sizeof(insns[0]); i++) {
+		fixture_long_mode(&f, RIP);
+		run_one(SVM_VMEXIT_CPUID, insns[i].insn, insns[i].len, 0);
+		ck_assert(finished(insns[i].len));
+		ck_assert_uint_eq(s.seen[1].rflags, 2);	/* no RF */
+	}
+}
+END_TEST
+
+static void
+load_behind_sti(struct vmcb *vmcb, uint64_t *gpr)
+{
+	load(vmcb, gpr);
+	vmcb->rflags |= 0x200;
+	vmcb->interrupt_shadow = 1;
+}
+
+START_TEST(emulation_ends_the_shadow)
+{
+	const struct step step = {
+		AT(SVM_VMEXIT_CPUID, "\x0f\xa2"), .act = load_behind_sti,
+	};
+
+	/* The client's interrupt comes right behind the instruction. */
+	ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, 0x44), 0);
+	ck_assert_uint_eq(s.seen[0].eventinj, 0);
+	ck_assert_uint_eq(s.seen[1].interrupt_shadow, 0);
+	ck_assert_uint_eq(s.seen[1].eventinj, HW_INTR(0x44));
+}
+END_TEST
+
+START_TEST(a_single_step_traps_behind_the_instruction)
+{
+	const struct step steps[] = {
+		{ AT(SVM_VMEXIT_CPUID, "\x0f\xa2"), .act = load },
+		{ .code = SVM_VMEXIT_SHUTDOWN },
+	};
+
+	rax = 0;
+	rflags_or = TF;
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.seen[1].rip, RIP + 2);
+	ck_assert_uint_eq(s.seen[1].eventinj, HW_EXC(1));
+	ck_assert_uint_eq(s.seen[1].dr6, 0xffff0ff0 | DR6_BS);
+}
+END_TEST
+
+START_TEST(a_fault_is_no_step)
+{
+	const struct step steps[] = {
+		{ AT(SVM_VMEXIT_MSR, "\x0f\x32"), .act = load },
+		{ .code = SVM_VMEXIT_SHUTDOWN },
+	};
+
+	rcx = 0xdeadbeef;
+	rflags_or = TF;
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.seen[1].rip, RIP);
+	ck_assert_uint_eq(s.seen[1].eventinj, GP);
+	ck_assert_uint_eq(s.seen[1].dr6, 0xffff0ff0);
+}
+END_TEST
+
+/* The trap ends HLT, so the client must not wait. */
+START_TEST(a_single_step_over_hlt)
+{
+	const struct step steps[] = {
+		{ AT(SVM_VMEXIT_HLT, "\xf4"), .act = load },
+		{ .code = SVM_VMEXIT_INTR },
+		{ .code = SVM_VMEXIT_SHUTDOWN },
+	};
+
+	rflags_or = TF;
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
+	ck_assert_uint_eq(s.seen[1].rip, RIP + 1);
+	ck_assert_uint_eq(s.seen[1].eventinj, HW_EXC(1));
+	ck_assert_uint_eq(s.seen[2].eventinj, 0);
+}
+END_TEST
+
+/* Outside 64-bit mode RIP has 32 bits. */
+static bool nrip_half;
+
+static void
+guest_at_the_top(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+{
+	unsigned int *n = arg;
+
+	(void)gpr;
+	vmcb->exitcode = SVM_VMEXIT_WBINVD;
+	vmcb->nrip = nrip_half ? 0 : 0x100000000;
+	if ((*n)++ == 1) {
+		ck_assert_uint_eq(vmcb->rip, 0);
+		vmcb->exitcode = SVM_VMEXIT_SHUTDOWN;
+	}
+}
+
+START_TEST(rip_wraps_outside_64_bit_mode)
+{
+	struct vcpu_reg_state r;
+
+	if (!sim_svm.nrip_save)
+		return;		/* there is no code at the top to fetch */
+	fixture_regs(&f, &r);
+	r.vrs_sregs[VCPU_REGS_CS].vsi_ar = 0xc09b;
+	r.vrs_gprs[VCPU_REGS_RIP] = 0xfffffffe;
+	/* The CPU may give all of the sum, or its low half. */
+	for (unsigned int half = 0; half < 2; half++) {
+		unsigned int n = 0;
+
+		nrip_half = half;
+		ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_ALL, &r), 0);
+		ck_assert_int_eq(fixture_run(&f, guest_at_the_top, &n,
+		    VMM_NO_IRQ), 0);
+		ck_assert_uint_eq(n, 2);
+	}
+}
+END_TEST
+
+/* --- Exits that are nobody's instruction -------------------------------------------- */
+
+START_TEST(the_host_s_own_exits_go_on)
+{
+	static const uint64_t codes[] = {
+		SVM_VMEXIT_INTR, SVM_VMEXIT_NMI, SVM_VMEXIT_SMI, SVM_VMEXIT_INIT,
+		SVM_VMEXIT_PAUSE, SVM_VMEXIT_EXCP18,
+	};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		fixture_long_mode(&f, RIP);
+		ck_assert_int_eq(fixture_steps(&f, &s,
+		    &(struct step){ .code = codes[i] }, 1, VMM_NO_IRQ), 0);
+		ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
+		ck_assert_uint_eq(s.seen[1].rip, RIP);
+		ck_assert_uint_eq(s.seen[1].eventinj, 0);
+	}
+	ck_assert_uint_eq(host_user.machine_checks, 1);
+	ck_assert_uint_eq(host_user.warns, 0);
+}
+END_TEST
+
+START_TEST(a_triple_fault_reaches_the_client)
+{
+	ck_assert_int_eq(fixture_steps(&f, &s,
+	    &(struct step){ .code = SVM_VMEXIT_SHUTDOWN }, 1, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
+	ck_assert_uint_eq(f.exit.vrs.vrs_gprs[VCPU_REGS_RIP], RIP);
+}
+END_TEST
+
+START_TEST(what_is_hidden_does_not_exist)
+{
+	static const uint64_t codes[] = {
+		SVM_VMEXIT_RSM, SVM_VMEXIT_INVLPGA, SVM_VMEXIT_VMRUN,
+		SVM_VMEXIT_VMMCALL, SVM_VMEXIT_VMLOAD, SVM_VMEXIT_VMSAVE,
+		SVM_VMEXIT_STGI, SVM_VMEXIT_CLGI, SVM_VMEXIT_SKINIT,
+		SVM_VMEXIT_RDTSCP, SVM_VMEXIT_MONITOR, SVM_VMEXIT_MWAIT,
+		SVM_VMEXIT_MWAIT_CONDITIONAL, SVM_VMEXIT_RDPRU,
+		SVM_VMEXIT_INVLPGB, SVM_VMEXIT_INVLPGB_ILLEGAL,
+		SVM_VMEXIT_MCOMMIT, SVM_VMEXIT_TLBSYNC,
+	};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		fixture_long_mode(&f, RIP);
+		run_one(codes[i], "\x0f\x01\xd9", 3, 0);
+		ck_assert_uint_eq(s.seen[1].eventinj, UD);
+		ck_assert_uint_eq(s.seen[1].rip, RIP);
+	}
+	run_one(SVM_VMEXIT_RDPMC, "\x0f\x33", 2, 0);
+	ck_assert_uint_eq(s.seen[1].eventinj, GP);
+}
+END_TEST
+
+START_TEST(cache_instructions_do_nothing)
+{
+	static const struct {
+		uint64_t code;
+		const char *insn;
+		unsigned int len;
+	} insns[] = {
+		{ SVM_VMEXIT_INVD, "\x0f\x08", 2 },
+		{ SVM_VMEXIT_WBINVD, "\x0f\x09", 2 },
+		{ SVM_VMEXIT_WBINVD, "\xf3\x0f\x09", 3 },
+	};
+
+	rflags_or = 0;
+	for (size_t i = 0; i < sizeof(insns) / sizeof(insns[0]); i++) {
+		fixture_long_mode(&f, RIP);
+		run_one(insns[i].code, insns[i].insn, insns[i].len, 0);
+		ck_assert(finished(insns[i].len));
+	}
+}
+END_TEST
+
+START_TEST(an_unexpected_exit_fails_run_only)
+{
+	static const uint64_t codes[] = {
+		SVM_VMEXIT_CR0_READ, SVM_VMEXIT_CR3_WRITE, SVM_VMEXIT_DR0_READ,
+		SVM_VMEXIT_EXCP0, SVM_VMEXIT_EXCP14, SVM_VMEXIT_IDTR_READ,
+		SVM_VMEXIT_RDTSC, SVM_VMEXIT_PUSHF, SVM_VMEXIT_IRET,
+		SVM_VMEXIT_SWINT, SVM_VMEXIT_TASK_SWITCH, SVM_VMEXIT_ICEBP,
+		SVM_VMEXIT_EFER_WRITE_TRAP, SVM_VMEXIT_VMGEXIT, 0x3ff,
+		0x7fffffff, SVM_VMEXIT_BUSY, 1ULL << 40,
+	};
+	struct vcpu_reg_state before, after;
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		struct step step = { .code = codes[i] };
+
+		fixture_long_mode(&f, RIP);
+		fixture_regs(&f, &before);
+		host_user.log[0] = '\0';
+		host_user.warns = 0;
+		ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, VMM_NO_IRQ),
+		    -EINVAL);
+		ck_assert_uint_eq(host_user.warns, 1);
+		ck_assert_ptr_nonnull(strstr(host_user.log, "unexpected exit"));
+		fixture_regs(&f, &after);
+		ck_assert_mem_eq(&before, &after, sizeof(after));
+		ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
+		ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
+	}
+}
+END_TEST
+
+/* --- CPUID ----------------------------------------------------------------------------- */
+
+struct cpuid { uint32_t eax, ebx, ecx, edx; };
+
+static struct cpuid
+cpuid(uint32_t leaf, uint32_t subleaf)
+{
+	const uint64_t junk = 0xfeedfacebabe0000;
+	uint64_t *gpr;
+
+	rax = leaf | junk << 32;
+	rcx = subleaf | junk << 32;
+	rdx = junk;
+	rflags_or = 0;
+	ONE(SVM_VMEXIT_CPUID, "\x0f\xa2", 0);
+	ck_assert(finished(2));
+	gpr = s.gpr[1];
+	/* 32 bits each, the rest is zero. */
+	ck_assert_uint_eq((s.seen[1].rax | gpr[VCPU_REGS_RBX] |
+	    gpr[VCPU_REGS_RCX] | gpr[VCPU_REGS_RDX]) >> 32, 0);
+	return (struct cpuid){ (uint32_t)s.seen[1].rax,
+	    (uint32_t)gpr[VCPU_REGS_RBX], (uint32_t)gpr[VCPU_REGS_RCX],
+	    (uint32_t)gpr[VCPU_REGS_RDX] };
+}
+
+START_TEST(cpuid_leaf_1_is_this_vcpu_s)
+{
+	ck_assert_uint_eq(cpuid(1, 0).ebx >> 24, 0);
+	ck_assert_uint_eq(cpuid(1, 0).ecx >> 27 & 1, 0);	/* OSXSAVE */
+	ck_assert_uint_eq(cpuid(1, 0).ecx >> 31, 1);		/* a guest */
+	set_crs(0x80000011, 0x40020);
+	ck_assert_uint_eq(cpuid(1, 0).ecx >> 27 & 1, 1);
+	f.run.vrp_vcpu_id = 1;
+	fixture_long_mode(&f, RIP);
+	ck_assert_uint_eq(cpuid(1, 0).ebx >> 24, 1);
+	ck_assert_uint_eq(cpuid(1, 0).ecx >> 27 & 1, 0);
+}
+END_TEST
+
+START_TEST(cpuid_xsave_leaf_follows_xcr0)
+{
+	struct cpuid c;
+
+	set_crs(0x80000011, 0x40020);
+	c = cpuid(0xd, 0);
+	ck_assert_uint_eq(c.eax, 7);
+	ck_assert_uint_eq(c.ebx, 576);
+	ck_assert_uint_eq(c.ecx, 832);
+	rax = 7;
+	rcx = rdx = 0;
+	ONE(SVM_VMEXIT_XSETBV, "\x0f\x01\xd1", 0);
+	c = cpuid(0xd, 0);
+	ck_assert_uint_eq(c.ebx, 832);
+	c = cpuid(0xd, 2);
+	ck_assert_uint_eq(c.eax, 256);
+	ck_assert_uint_eq(c.ebx, 576);
+	ck_assert_uint_eq(c.ecx, 0);
+	/* A component that this host has not. */
+	c = cpuid(0xd, 5);
+	ck_assert_uint_eq(c.eax | c.ebx | c.ecx | c.edx, 0);
+	c = cpuid(0xd, 62);
+	ck_assert_uint_eq(c.eax | c.ebx | c.ecx | c.edx, 0);
+}
+END_TEST
+
+START_TEST(cpuid_levels_and_names)
+{
+	struct cpuid c = cpuid(0, 0);
+
+	ck_assert_uint_eq(c.eax, 0x15);
+	ck_assert_uint_eq(c.ebx, 0x68747541);	/* Auth */
+	c = cpuid(0x80000000, 0);
+	ck_assert_uint_ge(c.eax, 0x80000008);
+	ck_assert_uint_le(c.eax, 0x8000001f);
+	c = cpuid(0x40000000, 0);
+	ck_assert_mem_eq(&c.ebx, "OpenBSDVMM58", 12);
+	c = cpuid(0x40000100, 0);
+	ck_assert_mem_eq(&c.ebx, "KVMKVMKVM\0\0\0", 12);
+	ck_assert_uint_eq(c.eax, 0x40000101);
+	/* SVM is the host's. */
+	ck_assert_uint_eq(cpuid(0x80000001, 0).ecx & 4, 0);
+	c = cpuid(0x8000000a, 0);
+	ck_assert_uint_eq(c.eax | c.ebx | c.ecx | c.edx, 0);
+	/* Far from any leaf. */
+	c = cpuid(0xffffffff, 0);
+	ck_assert_uint_eq(c.eax | c.ebx | c.ecx | c.edx, 0);
+	c = cpuid(0x12345678, 0);
+	ck_assert_uint_eq(c.eax | c.ebx | c.ecx | c.edx, 0);
+}
+END_TEST
+
+START_TEST(cpuid_clocks)
+{
+	struct cpuid c = cpuid(0x15, 0);
+
+	ck_assert_uint_eq((uint64_t)c.ecx * c.ebx / c.eax, 2000000000);
+	ck_assert_uint_eq(cpuid(0x40000101, 0).eax & 1u << 3, 1u << 3);
+	ck_assert_uint_eq(cpuid(0x40000101, 0).eax & 1u << 24, 1u << 24);
+	host_user.tsc_stable = false;
+	c = cpuid(0x15, 0);
+	ck_assert_uint_eq(c.eax | c.ebx | c.ecx | c.edx, 0);
+	ck_assert_uint_eq(cpuid(0x40000101, 0).eax & 1u << 24, 0);
+	ck_assert_uint_eq(cpuid(0, 0).eax, 0xd);
+	host_user.tsc_stable = true;
+	host_user.tsc_khz = 0;
+	c = cpuid(0x15, 0);
+	ck_assert_uint_eq(c.eax | c.ebx | c.ecx | c.edx, 0);
+}
+END_TEST
+
+/* --- MSRs ------------------------------------------------------------------------------- */
+
+static bool
+wrmsr(uint32_t index, uint64_t value)
+{
+	/* Only the low halves count. */
+	rcx = index | 0xffffffff00000000;
+	rax = (uint32_t)value | 0xeeeeeeee00000000;
+	rdx = value >> 32 | 0xdddddddd00000000;
+	rflags_or = 0;
+	ONE(SVM_VMEXIT_MSR, "\x0f\x30", 1);
+	ck_assert_uint_eq(s.seen[1].rax, rax);
+	ck_assert_uint_eq(s.gpr[1][VCPU_REGS_RDX], rdx);
+	return finished(2);
+}
+
+static bool
+rdmsr(uint32_t index, uint64_t *value)
+{
+	rcx = index;
+	rax = rdx = 0x5555555566666666;
+	rflags_or = 0;
+	ONE(SVM_VMEXIT_MSR, "\x0f\x32", 0);
+	*value = s.gpr[1][VCPU_REGS_RDX] << 32 | s.seen[1].rax;
+	if (!finished(2)) {
+		ck_assert_uint_eq(s.seen[1].rax, rax);
+		ck_assert_uint_eq(s.gpr[1][VCPU_REGS_RDX], rdx);
+		return false;
+	}
+	ck_assert_uint_eq((s.seen[1].rax | s.gpr[1][VCPU_REGS_RDX]) >> 32, 0);
+	return true;
+}
+
+START_TEST(efer_each_bit)
+{
+	/* SCE, LME, LMA, NXE, FFXSR, of a CPU that has these. */
+	const uint64_t allowed = 0x4d01;
+	uint64_t value;
+
+	ck_assert(rdmsr(0xc0000080, &value));
+	ck_assert_uint_eq(value, 0x500);
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		uint64_t want = 0x500 ^ 1ULL << bit;
+		bool ok = wrmsr(0xc0000080, want);
+
+		if (bit == 10) {	/* LMA is the CPU's own */
+			ck_assert(ok);
+			want = 0x500;
+		} else {
+			ck_assert_int_eq(ok, bit != 8 && (allowed >> bit & 1));
+		}
+		ck_assert_uint_eq(s.seen[1].efer, 0x1000 | (ok ? want : 0x500));
+		ck_assert(rdmsr(0xc0000080, &value));
+		ck_assert_uint_eq(value, ok ? want : 0x500);
+		ck_assert(wrmsr(0xc0000080, 0x500));
+	}
+}
+END_TEST
+
+START_TEST(efer_nxe_flushes)
+{
+	uint32_t asid;
+
+	wrmsr(0xc0000080, 0x500);
+	asid = s.seen[1].guest_asid;
+	ck_assert(wrmsr(0xc0000080, 0xd00));
+	if (sim_svm.flush_by_asid)
+		ck_assert_uint_eq(s.seen[1].tlb_control, 3);
+	else
+		ck_assert_uint_ne(s.seen[1].guest_asid, asid);
+}
+END_TEST
+
+START_TEST(pat_holds_memory_types_only)
+{
+	const uint64_t reset = 0x0007040600070406;
+	uint64_t value;
+
+	ck_assert(rdmsr(0x277, &value));
+	ck_assert_uint_eq(value, reset);
+	for (unsigned int type = 0; type < 256; type++) {
+		unsigned int at = type % 8 * 8;
+		uint64_t want = (reset & ~(0xffULL << at)) |
+		    (uint64_t)type << at;
+		bool ok = type < 8 && type != 2 && type != 3;
+
+		ck_assert_int_eq(wrmsr(0x277, want), ok);
+		ck_assert_uint_eq(s.seen[1].g_pat, ok ? want : reset);
+		if (ok)
+			ck_assert(wrmsr(0x277, reset));
+	}
+}
+END_TEST
+
+START_TEST(the_tsc_starts_at_zero_and_is_the_guest_s)
+{
+	uint64_t host, offset;
+
+	sim_tsc_step = 0;
+	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
+	offset = s.seen[0].tsc_offset;
+	ck_assert_uint_lt(sim_tsc + offset, 1000000);
+	host = sim_tsc += 12345;
+	ck_assert(wrmsr(0x10, 0x8000000000000001));
+	ck_assert_uint_eq(s.seen[1].tsc_offset + host, 0x8000000000000001);
+	ck_assert_uint_eq(sim_tsc, host);
+	/* A reset puts it back. */
+	fixture_long_mode(&f, RIP);
+	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.seen[0].tsc_offset, offset);
+	sim_tsc_step = 1000;
+}
+END_TEST
+
+START_TEST(pvclock_lies_in_one_page_of_memory)
+{
+	static const struct { uint64_t value; bool ok; } clocks[] = {
+		{ 0x20001, true }, { 0x20fe1, true }, { 0x20fe3, true },
+		{ 0x20fe5, false }, { 0x20ffd, false },	/* crosses the page */
+		{ FIXTURE_MEM - 32 + 1, true },
+		{ FIXTURE_MEM - 28 + 1, false },
+		{ FIXTURE_MEM + 1, false }, { 0xf0000001, false },
+		{ 1ULL << 52 | 1, false }, { UINT64_MAX, false },
+		/* Off: any address will do. */
+		{ UINT64_MAX - 1, true }, { 0, true },
+	};
+	uint64_t value, last = 0;
+
+	ck_assert(rdmsr(0x4b564d01, &value));
+	ck_assert_uint_eq(value, 0);
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
+		bool ok = wrmsr(0x4b564d01, clocks[i].value);
+
+		ck_assert_int_eq(ok, clocks[i].ok);
+		if (ok)
+			last = clocks[i].value;
+		ck_assert(rdmsr(0x4b564d01, &value));
+		ck_assert_uint_eq(value, last);
+	}
+	ck_assert(wrmsr(0x4b564d00, 0x30000));
+	ck_assert(wrmsr(0x4b564d00, 0x30ff4));
+	ck_assert(!wrmsr(0x4b564d00, 0x30ff8));
+	ck_assert(!wrmsr(0x4b564d00, FIXTURE_MEM));
+	ck_assert(rdmsr(0x4b564d00, &value));
+	ck_assert_uint_eq(value, 0x30ff4);
+}
+END_TEST
+
+/* What the guest computes from its page (KVM's interface). */
+static uint64_t
+guest_clock(const uint8_t *page, uint64_t guest_tsc)
+{
+	uint64_t timestamp, system;
+	uint32_t version, mul;
+	int8_t shift;
+	unsigned __int128 delta;
+
+	memcpy(&version, page, 4);
+	memcpy(&timestamp, page + 8, 8);
+	memcpy(&system, page + 16, 8);
+	memcpy(&mul, page + 24, 4);
+	memcpy(&shift, page + 28, 1);
+	ck_assert_uint_eq(version & 1, 0);
+	ck_assert_uint_ne(version, 0);
+	delta = guest_tsc - timestamp;
+	delta = shift >= 0 ? delta << shift : delta >> -shift;
+	return system + (uint64_t)(delta * mul >> 32);
+}
+
+START_TEST(pvclock_tells_the_time)
+{
+	static const uint32_t khz[] = { 2000000, 1, 1000, 999999, 1000000,
+	    1000001, 4294967295 };
+	const uint8_t *page = f.mem + 0x20100;
+	uint64_t ns, error;
+
+	sim_tsc_step = 0;
+	host_user.ns += 5000;
+	for (size_t i = 0; i < sizeof(khz) / sizeof(khz[0]); i++) {
+		host_user.tsc_khz = khz[i];
+		ck_assert(wrmsr(0x4b564d01, 0x20101));
+		/* The VM is 5 us old, and one second later: */
+		ns = guest_clock(page, sim_tsc + s.seen[1].tsc_offset);
+		ck_assert_uint_eq(ns, 5000);
+		ns = guest_clock(page, sim_tsc + s.seen[1].tsc_offset +
+		    khz[i] * 1000ULL);
+		error = ns > 1000005000 ? ns - 1000005000 : 1000005000 - ns;
+		ck_assert_uint_le(error, 1000000000 / 1000000);
+	}
+	/* Two vCPUs: their clocks are not compared. */
+	ck_assert_uint_eq(page[29], 0);
+	/* And the wall clock, as of the VM's start. */
+	ck_assert(wrmsr(0x4b564d00, 0x20200));
+	ck_assert_uint_eq(*(const uint32_t *)(f.mem + 0x20204), 1599999999);
+	ck_assert_uint_eq(*(const uint32_t *)(f.mem + 0x20208), 999995000);
+	sim_tsc_step = 1000;
+}
+END_TEST
+
+START_TEST(pvclock_is_brought_up_to_date)
+{
+	uint32_t version, later;
+
+	sim_tsc_step = 0;
+	ck_assert(wrmsr(0x4b564d01, 0x20101));
+	memcpy(&version, f.mem + 0x20100, 4);
+	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
+	memcpy(&later, f.mem + 0x20100, 4);
+	ck_assert_uint_eq(later, version);
+	sim_tsc += 2000000001;
+	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
+	memcpy(&later, f.mem + 0x20100, 4);
+	ck_assert_uint_eq(later, version + 2);
+	ck_assert(wrmsr(0x4b564d01, 0));
+	memset(f.mem + 0x20100, 0, 32);
+	sim_tsc += 2000000001;
+	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(f.mem[0x20100], 0);
+	sim_tsc_step = 1000;
+}
+END_TEST
+
+/* Every register of both banks and more: the rows decide, the host's are safe. */
+static struct {
+	uint32_t next, last;
+	bool	 write, asked;
+	uint64_t value;
+} sweep;
+
+static void
+guest_sweeps(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+{
+	const struct msr_policy *m;
+	bool fault;
+
+	(void)arg;
+	if (sweep.asked) {
+		uint64_t event = sim_svm.entered.eventinj;
+
+		m = msr_policy(sweep.next);
+		fault = m == NULL || !(m->vendors & MSR_VENDOR_AMD);
+		if (!fault)
+			fault = sweep.write ? m->write == MSR_WRITE_FAULT ||
+			    m->write == MSR_WRITE_PASS :
+			    m->read == MSR_READ_FAULT || m->read == MSR_READ_PASS;
+		/* What is emulated may find fault with the value. */
+		if (fault || !sweep.write || m->write == MSR_WRITE_IGNORE)
+			ck_assert_uint_eq(event, fault ? GP : 0);
+		if (sweep.next == sweep.last) {
+			vmcb->exitcode = SVM_VMEXIT_SHUTDOWN;
+			return;
+		}
+		sweep.next++;
+	}
+	sweep.asked = true;
+	vmcb->rip = RIP;
+	gpr[VCPU_REGS_RCX] = sweep.next;
+	vmcb->rax = gpr[VCPU_REGS_RDX] = sweep.value;
+	vmcb->exitcode = SVM_VMEXIT_MSR;
+	vmcb->exitinfo1 = sweep.write;
+	vmcb->nrip = sim_svm.nrip_save ? RIP + 2 : 0;
+}
+
+START_TEST(msr_sweep)
+{
+	static const struct { uint32_t first, last; } banks[] = {
+		{ 0, 0x1fff }, { 0xc0000000, 0xc0001fff },
+		{ 0xc0010000, 0xc0011fff }, { 0x40000000, 0x400000ff },
+		{ 0x4b564d00, 0x4b564dff }, { 0xffffff00, 0xffffffff },
+	};
+	uint64_t msrs = 0;
+
+	if (!sim_svm.nrip_save)
+		return;		/* the same, slowly */
+	for (size_t i = 0; i < sizeof(banks) / sizeof(banks[0]); i++) {
+		for (int pass = 0; pass < 3; pass++) {
+			sweep.next = banks[i].first;
+			sweep.last = banks[i].last;
+			sweep.asked = false;
+			sweep.write = pass > 0;
+			sweep.value = pass == 1 ? 0 : 0xffffffff;
+			fixture_long_mode(&f, RIP);
+			ck_assert_int_eq(fixture_run(&f, guest_sweeps, NULL,
+			    VMM_NO_IRQ), 0);
+			ck_assert_uint_eq(f.run.vrp_exit_reason,
+			    SVM_VMEXIT_SHUTDOWN);
+			ck_assert_uint_eq(sweep.next, banks[i].last);
+			msrs += sweep.last - sweep.next + 1;
+		}
+	}
+	ck_assert_uint_eq(msrs, 18);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000080), 0x1d01);
+	ck_assert_uint_eq(cpu_rdmsr(0x277), 0x0007040600070406);
+}
+END_TEST
+
+/* --- Control registers -------------------------------------------------------------------- */
+
+static bool
+mov_cr0(uint64_t value)
+{
+	rax = value;
+	rflags_or = 0;
+	ONE(SVM_VMEXIT_CR0_SEL_WRITE, MOV_TO_CR0, CRINFO_RAX);
+	return finished(3);
+}
+
+static bool
+mov_cr4(uint64_t value)
+{
+	rax = value;
+	rflags_or = 0;
+	ONE(SVM_VMEXIT_CR4_WRITE, MOV_TO_CR4, CRINFO_RAX);
+	return finished(3);
+}
+
+START_TEST(cr0_each_bit)
+{
+	const uint64_t now = 0x80000011;
+	/* MP EM TS NE WP AM CD may change; PE, PG, NW alone may not. */
+	const uint64_t may = 0x4005002e;
+	/* These read as they do whatever is written. */
+	const uint64_t ignored = 0x1ffaffd0;
+
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		uint64_t b = 1ULL << bit;
+		bool ok = mov_cr0(now ^ b);
+
+		ck_assert_int_eq(ok, (b & (may | ignored)) != 0);
+		ck_assert_uint_eq(s.seen[1].cr0, b & may ? now ^ b : now);
+		if (ok)
+			ck_assert(mov_cr0(now));
+	}
+	ck_assert(mov_cr0(now | 3u << 29));	/* CD and NW */
+}
+END_TEST
+
+START_TEST(cr4_each_bit)
+{
+	/* What this CPU has; MCE, PCIDE, UMIP, LA57, PKE are not among it. */
+	const uint64_t may = 0x3507bf;
+
+	f.mem[PML4] = 3;		/* SMEP: not a user's page */
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		uint64_t b = 1ULL << bit;
+		bool ok = mov_cr4(0x20 ^ b);
+
+		if (bit == 5)		/* long mode needs PAE */
+			ck_assert(!ok);
+		else
+			ck_assert_int_eq(ok, (may & b) != 0);
+		ck_assert_uint_eq(s.seen[1].cr4, ok ? 0x20 ^ b : 0x20);
+		ck_assert(mov_cr4(0x20));
+	}
+	/* Any of the general registers. */
+	for (unsigned int gpr = 0; gpr < 16; gpr++) {
+		char insn[4] = { gpr & 8 ? 0x41 : 0x40, 0x0f, 0x22,
+		    (char)(0xe0 | (gpr & 7)) };
+		struct vcpu_reg_state r;
+
+		fixture_long_mode(&f, RIP);
+		fixture_regs(&f, &r);
+		for (unsigned int i = 0; i < VCPU_REGS_RIP; i++)
+			r.vrs_gprs[i] = 0x20 | 1 << 13;
+		/* The encoding of each register; RSP and RBP lie elsewhere. */
+		static const uint8_t abi[16] = { VCPU_REGS_RAX, VCPU_REGS_RCX,
+		    VCPU_REGS_RDX, VCPU_REGS_RBX, VCPU_REGS_RSP, VCPU_REGS_RBP,
+		    VCPU_REGS_RSI, VCPU_REGS_RDI, VCPU_REGS_R8, VCPU_REGS_R9,
+		    VCPU_REGS_R10, VCPU_REGS_R11, VCPU_REGS_R12, VCPU_REGS_R13,
+		    VCPU_REGS_R14, VCPU_REGS_R15 };
+		r.vrs_gprs[abi[gpr]] = 0xa0;
+		ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_GPRS, &r), 0);
+		ck_assert_int_eq(fixture_steps(&f, &s, &(struct step){
+		    .code = SVM_VMEXIT_CR4_WRITE, .insn = insn, .len = 4,
+		    .info1 = CRINFO_RAX | gpr }, 1, VMM_NO_IRQ), 0);
+		ck_assert(finished(4));
+		ck_assert_uint_eq(s.seen[1].cr4, 0xa0);
+	}
+}
+END_TEST
+
+/* TLB: what was cached under other rules is gone. */
+START_TEST(a_change_of_paging_flushes)
+{
+	uint32_t asid;
+
+	ck_assert(mov_cr4(0x20));
+	asid = s.seen[1].guest_asid;
+	ck_assert_uint_eq(s.seen[1].tlb_control, 0);
+	ck_assert(mov_cr4(0xa0));		/* PGE */
+	if (sim_svm.flush_by_asid)
+		ck_assert_uint_eq(s.seen[1].tlb_control, 3);
+	else
+		ck_assert_uint_ne(s.seen[1].guest_asid, asid);
+	asid = s.seen[1].guest_asid;
+	ck_assert(mov_cr0(0x80010011));		/* WP */
+	if (sim_svm.flush_by_asid)
+		ck_assert_uint_eq(s.seen[1].tlb_control, 3);
+	else
+		ck_assert_uint_ne(s.seen[1].guest_asid, asid);
+	asid = s.seen[1].guest_asid;
+	ck_assert(mov_cr0(0x80010031));		/* NE: nothing of the sort */
+	ck_assert_uint_eq(s.seen[1].tlb_control, 0);
+	ck_assert_uint_eq(s.seen[1].guest_asid, asid);
+}
+END_TEST
+
+START_TEST(lmsw_and_clts)
+{
+	set_crs(0x8000001f, 0x20);		/* TS, EM, MP */
+	rflags_or = 0;
+	ONE(SVM_VMEXIT_CR0_SEL_WRITE, "\x0f\x06", 0);
+	ck_assert(finished(2));
+	ck_assert_uint_eq(s.seen[1].cr0, 0x80000017);
+	/* LMSW reaches MP, EM and TS, and cannot clear PE. */
+	rax = 0xfff8;
+	ONE(SVM_VMEXIT_CR0_SEL_WRITE, "\x0f\x01\xf0", 0);
+	ck_assert(finished(3));
+	ck_assert_uint_eq(s.seen[1].cr0, 0x80000019);
+	/* From memory. */
+	rax = 0x20800;
+	*(uint16_t *)(f.mem + 0x20800) = 6;
+	ONE(SVM_VMEXIT_CR0_SEL_WRITE, "\x0f\x01\x30", 0);
+	ck_assert(finished(3));
+	ck_assert_uint_eq(s.seen[1].cr0, 0x80000017);
+	/* From where there is none: #PF, and nothing happens. */
+	rax = 0x40000000;
+	ONE(SVM_VMEXIT_CR0_SEL_WRITE, "\x0f\x01\x30", 0);
+	ck_assert_uint_eq(s.seen[1].eventinj, HW_EXC_CODE(14, 0));
+	ck_assert_uint_eq(s.seen[1].cr2, 0x40000000);
+	ck_assert_uint_eq(s.seen[1].cr0, 0x80000017);
+	ck_assert_uint_eq(s.seen[1].rip, s.seen[0].rip);
+	/* In real mode it turns protection on. */
+	fixture_real_mode(&f, 0x8000);
+	rax = 1;
+	ONE(SVM_VMEXIT_CR0_SEL_WRITE, "\x0f\x01\xf0", 0);
+	ck_assert(finished(3));
+	ck_assert_uint_eq(s.seen[1].cr0, 0x11);
+}
+END_TEST
+
+START_TEST(into_long_mode_and_back)
+{
+	struct vcpu_reg_state r;
+
+	fixture_real_mode(&f, 0x8000);
+	ck_assert(mov_cr0(0x11));
+	ck_assert(wrmsr(0xc0000080, 0x100));
+	ck_assert(!mov_cr0(0x80000011));	/* no PAE */
+	ck_assert_uint_eq(s.seen[1].efer, 0x1100);
+	ck_assert(mov_cr4(0x20));
+	/* Page tables for what is fetched next. */
+	fixture_regs(&f, &r);
+	r.vrs_crs[VCPU_REGS_CR3] = PML4;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_CRS, &r), 0);
+	ck_assert(mov_cr0(0x80000011));
+	ck_assert_uint_eq(s.seen[1].efer, 0x1500);
+	ck_assert_uint_eq(s.seen[1].cr0, 0x80000011);
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_msrs[VCPU_REGS_EFER], 0x500);
+	ck_assert(!mov_cr4(0));
+	ck_assert(!wrmsr(0xc0000080, 0));
+	/* Compatibility mode may leave; 64-bit code may not. */
+	ck_assert(mov_cr0(0x11));
+	ck_assert_uint_eq(s.seen[1].efer, 0x1100);
+	ck_assert(wrmsr(0xc0000080, 0));
+	fixture_long_mode(&f, RIP);
+	ck_assert(!mov_cr0(0x11));
+	ck_assert_uint_eq(s.seen[1].efer, 0x1500);
+}
+END_TEST
+
+START_TEST(long_mode_refuses_64_bit_code_beforehand)
+{
+	struct vcpu_reg_state r;
+
+	fixture_real_mode(&f, 0x8000);
+	fixture_regs(&f, &r);
+	r.vrs_crs[VCPU_REGS_CR0] = 0x11;
+	r.vrs_crs[VCPU_REGS_CR4] = 0x20;
+	r.vrs_msrs[VCPU_REGS_EFER] = 0x100;
+	r.vrs_sregs[VCPU_REGS_CS].vsi_ar = 0x209b;	/* L */
+	r.vrs_sregs[VCPU_REGS_CS].vsi_limit = 0xffff;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_ALL, &r), 0);
+	ck_assert(!mov_cr0(0x80000011));
+	ck_assert_uint_eq(s.seen[1].efer, 0x1100);
+}
+END_TEST
+
+/* Outside 64-bit mode MOV has 32 bits. */
+START_TEST(mov_to_cr_is_narrow_outside_64_bit_mode)
+{
+	fixture_real_mode(&f, 0x8000);
+	ck_assert(mov_cr0(0xffffffff00000031));
+	ck_assert_uint_eq(s.seen[1].cr0, 0x31);
+}
+END_TEST
+
+/* The code at RIP is not what the exit was about: the guest goes on. */
+START_TEST(code_that_has_changed_runs_again)
+{
+	if (sim_svm.nrip_save)
+		return;		/* nothing is fetched */
+	rflags_or = 0;
+	run_one(SVM_VMEXIT_CPUID, "\x0f\x30", 2, 0);
+	ck_assert_uint_eq(s.seen[1].rip, RIP);
+	ck_assert_uint_eq(s.seen[1].eventinj, 0);
+	run_one(SVM_VMEXIT_CR4_WRITE, "\x90", 1, 0);
+	ck_assert_uint_eq(s.seen[1].rip, s.seen[0].rip);
+	ck_assert_uint_eq(s.seen[1].cr4, 0x20);
+}
+END_TEST
+
+START_TEST(a_fetch_that_faults_raises_the_fault)
+{
+	struct vcpu_reg_state r;
+
+	if (sim_svm.nrip_save)
+		return;
+	fixture_regs(&f, &r);
+	r.vrs_gprs[VCPU_REGS_RIP] = 0x40000000;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_GPRS, &r), 0);
+	ck_assert_int_eq(fixture_steps(&f, &s, (const struct step []){
+	    { .code = SVM_VMEXIT_CPUID }, { .code = SVM_VMEXIT_SHUTDOWN } }, 2,
+	    VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.seen[1].eventinj, HW_EXC_CODE(14, 0));
+	ck_assert_uint_eq(s.seen[1].cr2, 0x40000000);
+	ck_assert_uint_eq(s.seen[1].rip, 0x40000000);
+}
+END_TEST
+
+/* --- XSETBV ---------------------------------------------------------------------------------- */
+
+static uint64_t xcr0_inside;
+
+static void
+look_at_xcr0(struct vmcb *vmcb, uint64_t *gpr)
+{
+	(void)vmcb;
+	(void)gpr;
+	xcr0_inside = sim_cpu[host_cpu()].xcr0;
+}
+
+/* True: done. The CPU has the value inside the guest, and the host's outside. */
+static bool
+xsetbv(uint32_t index, uint64_t value, uint64_t before)
+{
+	const struct step steps[] = {
+		{ AT(SVM_VMEXIT_XSETBV, "\x0f\x01\xd1"), .act = load },
+		{ .code = SVM_VMEXIT_INTR, .act = look_at_xcr0 },
+	};
+	struct vcpu_reg_state r;
+	bool ok;
+
+	rcx = index;
+	rax = (uint32_t)value;
+	rdx = value >> 32;
+	rflags_or = 0;
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ok = finished(3);
+	ck_assert_uint_eq(xcr0_inside, ok ? value : before);
+	ck_assert_uint_eq(sim_cpu[host_cpu()].xcr0, 7);
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_crs[VCPU_REGS_XCR0], ok ? value : before);
+	return ok;
+}
+
+START_TEST(xsetbv_takes_sets_that_make_sense)
+{
+	uint64_t now = 1;
+
+	set_crs(0x80000011, 0x40020);
+	for (uint64_t v = 0; v < 0x400; v++) {
+		bool ok = xsetbv(0, v, now);
+
+		ck_assert_int_eq(ok, v == 1 || v == 3 || v == 7);
+		if (ok)
+			now = v;
+	}
+	for (unsigned int bit = 10; bit < 64; bit++)
+		ck_assert(!xsetbv(0, 7 | 1ULL << bit, now));
+	ck_assert(!xsetbv(1, 3, now));
+	ck_assert(!xsetbv(0xffffffff, 3, now));
+	ck_assert(xsetbv(0, 3, now));
+}
+END_TEST
+
+START_TEST(xsetbv_is_the_supervisor_s)
+{
+	struct vcpu_reg_state r;
+
+	rax = 3;
+	rcx = rdx = rflags_or = 0;
+	ONE(SVM_VMEXIT_XSETBV, "\x0f\x01\xd1", 0);
+	ck_assert_uint_eq(s.seen[1].eventinj, UD);
+	ck_assert_uint_eq(s.seen[1].rip, RIP);
+	set_crs(0x80000011, 0x40020);
+	fixture_regs(&f, &r);
+	r.vrs_sregs[VCPU_REGS_SS].vsi_ar |= 3 << 5;
+	r.vrs_sregs[VCPU_REGS_CS].vsi_ar |= 3 << 5;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_SREGS, &r), 0);
+	ck_assert(!xsetbv(0, 3, 1));
+	ck_assert_int_eq(f.exit.cpl, 3);
+}
+END_TEST
+
+/* A reset leaves x87 only. */
+START_TEST(reset_resets_xcr0)
+{
+	set_crs(0x80000011, 0x40020);
+	ck_assert(xsetbv(0, 7, 1));
+	fixture_long_mode(&f, RIP);
+	set_crs(0x80000011, 0x40020);
+	ck_assert(!xsetbv(0, 0, 1));
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *const tests[] = {
+		rip_moves_by_the_instruction_s_length,
+		emulation_ends_the_shadow,
+		a_single_step_traps_behind_the_instruction,
+		a_fault_is_no_step,
+		a_single_step_over_hlt,
+		rip_wraps_outside_64_bit_mode,
+		the_host_s_own_exits_go_on,
+		a_triple_fault_reaches_the_client,
+		what_is_hidden_does_not_exist,
+		cache_instructions_do_nothing,
+		an_unexpected_exit_fails_run_only,
+		cpuid_leaf_1_is_this_vcpu_s,
+		cpuid_xsave_leaf_follows_xcr0,
+		cpuid_levels_and_names,
+		cpuid_clocks,
+		efer_each_bit,
+		efer_nxe_flushes,
+		pat_holds_memory_types_only,
+		the_tsc_starts_at_zero_and_is_the_guest_s,
+		pvclock_lies_in_one_page_of_memory,
+		pvclock_tells_the_time,
+		pvclock_is_brought_up_to_date,
+		msr_sweep,
+		cr0_each_bit,
+		cr4_each_bit,
+		a_change_of_paging_flushes,
+		lmsw_and_clts,
+		into_long_mode_and_back,
+		long_mode_refuses_64_bit_code_beforehand,
+		mov_to_cr_is_narrow_outside_64_bit_mode,
+		code_that_has_changed_runs_again,
+		a_fetch_that_faults_raises_the_fault,
+		xsetbv_takes_sets_that_make_sense,
+		xsetbv_is_the_supervisor_s,
+		reset_resets_xcr0,
+	};
+
+	return fixture_main("emulate", tests, sizeof(tests) / sizeof(tests[0]),
+	    start, start_bare, stop);
+}
