@@ -35,6 +35,12 @@ mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
 	return true;
 }
 
+void
+mem_owner_gone(void *arg)
+{
+	(void)arg;
+}
+
 static void
 setup(void)
 {
