@@ -55,14 +55,16 @@ struct backend {
 	/* Guest TSC = host TSC + v->tsc_offset from the next entry on. */
 	void	(*tsc_offset)(struct vcpu *v);
 
+	/* NULL, or: before a stay in the guest, what may sleep. */
+	void	(*prepare)(struct vcpu *v);
 	/* Bring the vCPU onto this CPU / take it off. Preemption off. */
 	void	(*load)(struct vcpu *v);
 	void	(*put)(struct vcpu *v);
 	/*
 	 * One world switch, with v->inject; fills v->exit. IRQs off, loaded.
 	 * flush: drop this vCPU's translations first. -EINVAL: the CPU
-	 * refused the state (logged); -EAGAIN: this CPU is being taken out of
-	 * use, the scheduler moves the thread.
+	 * refused the state (logged); -EAGAIN: prepare() is due, or this CPU is
+	 * being taken out of use and the scheduler moves the thread.
 	 */
 	int	(*enter)(struct vcpu *v, bool flush);
 	/* Can the guest take an external interrupt at once? */
@@ -73,7 +75,7 @@ struct backend {
 	void	(*clear_shadow)(struct vcpu *v);
 };
 
-extern const struct backend svm_backend;
+extern const struct backend svm_backend, vmx_backend;
 extern const struct backend *const vmm_backends[];	/* ends with NULL */
 
 #endif /* CORE_BACKEND_H */

@@ -177,6 +177,29 @@ void	host_cpuset_clear(struct host_cpuset *s);
 void	host_cpuset_add(struct host_cpuset *s, unsigned int cpu);
 void	host_cpuset_kick_wait(struct host_cpuset *s);
 
+/*
+ * Run fn on a CPU, in interrupt context, and wait. Nothing happens when that
+ * CPU is down. Interrupts on; preemption may be off.
+ */
+void	host_call_on(unsigned int cpu, void (*fn)(void *arg), void *arg);
+
+/* What a CPU has to be given back after a guest, for the thread that runs. */
+struct host_context {
+	uint64_t cr0;
+	uint64_t fs_base, gs_base, tr_base, gdt_base, idt_base;
+	uint16_t cs, ss, ds, es, fs, gs, ldtr, tr;
+	uint16_t gdt_limit, idt_limit;
+};
+/*
+ * Preemption off. Restoring brings back the selectors in DS, ES, FS, GS and
+ * LDTR, FS's base, and the limits of GDT, IDT and TSS; the caller has seen to
+ * the rest. The base that SWAPGS brings may be lost.
+ */
+void	host_context_save(struct host_context *c);
+void	host_context_restore(const struct host_context *c);
+/* Bits of this CPU's CR4, which the host keeps a record of. Preemption off. */
+void	host_cr4_change(uint64_t set, uint64_t clear);
+
 /* Has the host breakpoints armed on this CPU? Preemption off. */
 bool	host_debug_active(void);
 
@@ -198,6 +221,12 @@ void	host_predictor_barrier(void);
 void	host_guest_ran(void);
 /* #MC intercepted in a guest: hand it to the host's handler. Preemption off. */
 void	host_machine_check(void);
+
+/* The NMI that ended a guest's stay: the host's handler. Interrupts off. */
+void	host_nmi(void);
+/* Flush the L1 data cache if the host wants it before a guest (L1TF); loaded:
+ * for the first time since load(). Interrupts off. */
+void	host_l1d_flush(bool loaded);
 
 /* --- Later ----------------------------------------------------------------- */
 

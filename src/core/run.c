@@ -224,6 +224,8 @@ run_loop(struct vcpu *v)
 	for (;;) {
 		if (pvclock_due(v))
 			pvclock_publish(v);
+		if (vmm_backend()->prepare != NULL)
+			vmm_backend()->prepare(v);
 		next = guest_loop(v);
 		if (next == LOOP_SLEEP)
 			next = exit_handle_sleeping(v);

@@ -177,6 +177,9 @@ struct vcpu {
 	uint64_t gpr[VCPU_REGS_NGPRS];	/* ABI order; RSP, RIP and RFLAGS too */
 	uint64_t cr2;
 	uint64_t dr[4];		/* DR0-DR3 */
+	bool	 dr_live;	/* DR0-3 of the CPU are the guest's: debug.c */
+	/* Where the vendor's control structure has no place for them. */
+	uint64_t dr6, cr8;
 	uint64_t xcr0;
 	uint64_t msr[MSR_SLOTS];	/* shadowed MSRs, by generated slot */
 	void	*fpu;		/* XSAVE area, standard format, 64-byte aligned */

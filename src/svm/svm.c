@@ -5,6 +5,7 @@
 #include "backend.h"
 #include "cpu.h"
 #include "cpuid_guest.h"
+#include "debug.h"
 #include "svm_controls.h"
 #include "svm_cpu.h"
 #include "svm_msrpm.h"
@@ -46,7 +47,6 @@ struct svm_vcpu {
 	bool	 window;	/* the interrupt window is requested */
 	bool	 host_saved;	/* host_vmcb is this thread's, on this CPU */
 	uint64_t host_xss;	/* while loaded */
-	bool	 dr_live;	/* DR0-3 of the CPU are the guest's */
 };
 
 static struct {
@@ -529,52 +529,6 @@ decode_exit(struct vcpu *v)
 	}
 }
 
-/* --- Debug registers -------------------------------------------------------------------------- */
-
-/*
- * DR0-3 stay the guest's from one exit to the next, unless the host has
- * breakpoints of its own: then both are exchanged around each entry.
- */
-struct host_debug {
-	uint64_t dr[4], dr6, dr7;
-};
-
-/* Take over what the guest has written, but not what the host has armed. */
-static void
-guest_debug_sync(struct vcpu *v)
-{
-	uint64_t dr[4], armed = host_debug_active() ? cpu_read_dr7() : 0;
-	unsigned int i;
-
-	cpu_read_dr0_3(dr);
-	for (i = 0; i < 4; i++) {
-		if (!(armed >> i * 2 & 3))
-			v->dr[i] = dr[i];
-	}
-	svm_vcpu(v)->dr_live = false;
-}
-
-static void
-host_debug_save(struct host_debug *d, struct vcpu *v)
-{
-	if (svm_vcpu(v)->dr_live)
-		guest_debug_sync(v);
-	d->dr7 = cpu_read_dr7();
-	d->dr6 = cpu_read_dr6();
-	cpu_write_dr7(0);
-	cpu_read_dr0_3(d->dr);
-	cpu_write_dr0_3(v->dr);
-}
-
-static void
-host_debug_restore(const struct host_debug *d, struct vcpu *v)
-{
-	cpu_read_dr0_3(v->dr);
-	cpu_write_dr0_3(d->dr);
-	cpu_write_dr6(d->dr6);
-	cpu_write_dr7(d->dr7);
-}
-
 /* --- The world switch ------------------------------------------------------------------------ */
 
 static void
@@ -598,7 +552,7 @@ svm_load(struct vcpu *v)
 	s->host_xss = svm.has_xss ? cpu_rdmsr(ARCH_MSR_XSS) : 0;
 	if (s->host_xss != 0)
 		cpu_wrmsr(ARCH_MSR_XSS, 0);
-	s->dr_live = false;
+	debug_load(v);
 }
 
 static void
@@ -606,8 +560,7 @@ svm_put(struct vcpu *v)
 {
 	struct svm_vcpu *s = svm_vcpu(v);
 
-	if (s->dr_live)
-		guest_debug_sync(v);
+	debug_put(v);
 	if (s->host_xss != 0)
 		cpu_wrmsr(ARCH_MSR_XSS, s->host_xss);
 }
@@ -644,7 +597,6 @@ svm_run(struct vcpu *v, bool flush)
 	struct svm_vcpu *s = svm_vcpu(v);
 	struct vmcb *vmcb = s->vmcb;
 	struct host_debug debug;
-	bool debugged;
 
 	if (!c->on)
 		return -EAGAIN;
@@ -659,18 +611,11 @@ svm_run(struct vcpu *v, bool flush)
 	vmcb->rflags = v->gpr[VCPU_REGS_RFLAGS];
 	vmcb->eventinj = event_to_hw(&v->inject);
 	/* #VMEXIT disarms the host's breakpoints in DR7 (APM 2 15.6). */
-	debugged = host_debug_active();
-	if (debugged) {
-		host_debug_save(&debug, v);
-	} else if (!s->dr_live) {
-		cpu_write_dr0_3(v->dr);
-		s->dr_live = true;
-	}
+	debug_enter(v, &debug);
 
 	svm_clgi();
 	svm_enter(s->vmcb_pa, v->gpr, c->host_vmcb_pa);
-	if (debugged)
-		host_debug_restore(&debug, v);
+	debug_leave(v, &debug);
 	/* A host NMI that came meanwhile is taken here. */
 	svm_stgi();
 

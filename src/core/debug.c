@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * debug.c - DR0-DR3 of guest and host.
+ *
+ * They stay the guest's from one exit to the next, unless the host has
+ * breakpoints of its own: then both are exchanged around each entry.
+ */
+#include "debug.h"
+#include "cpu.h"
+
+/* Take over what the guest has written, but not what the host has armed. */
+static void
+guest_sync(struct vcpu *v)
+{
+	uint64_t dr[4], armed = host_debug_active() ? cpu_read_dr7() : 0;
+	unsigned int i;
+
+	cpu_read_dr0_3(dr);
+	for (i = 0; i < 4; i++) {
+		if (!(armed >> i * 2 & 3))
+			v->dr[i] = dr[i];
+	}
+	v->dr_live = false;
+}
+
+void
+debug_load(struct vcpu *v)
+{
+	v->dr_live = false;
+}
+
+void
+debug_put(struct vcpu *v)
+{
+	if (v->dr_live)
+		guest_sync(v);
+}
+
+void
+debug_enter(struct vcpu *v, struct host_debug *d)
+{
+	d->active = host_debug_active();
+	if (d->active) {
+		if (v->dr_live)
+			guest_sync(v);
+		d->dr7 = cpu_read_dr7();
+		d->dr6 = cpu_read_dr6();
+		cpu_write_dr7(0);
+		cpu_read_dr0_3(d->dr);
+		cpu_write_dr0_3(v->dr);
+	} else if (!v->dr_live) {
+		cpu_write_dr0_3(v->dr);
+		v->dr_live = true;
+	}
+}
+
+void
+debug_leave(struct vcpu *v, const struct host_debug *d)
+{
+	if (!d->active)
+		return;
+	cpu_read_dr0_3(v->dr);
+	cpu_write_dr0_3(d->dr);
+	cpu_write_dr6(d->dr6);
+	cpu_write_dr7(d->dr7);
+}
