@@ -38,6 +38,22 @@
 #define COMPAT_IBPB_ON_VMEXIT
 #endif
 
+/* One more entry into the RSB, where an exit leaves the guest's last one (PBRSB). */
+#ifdef X86_FEATURE_RSB_VMEXIT_LITE
+#define COMPAT_RSB_LITE		X86_FEATURE_RSB_VMEXIT_LITE
+#endif
+
+/* Branch history injection: overwrite what the guest has left. */
+#ifdef X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT
+#define COMPAT_CLEAR_BRANCH_HISTORY	CLEAR_BRANCH_HISTORY_VMEXIT
+#elif defined(X86_FEATURE_CLEAR_BHB_VMEXIT)
+#define COMPAT_CLEAR_BRANCH_HISTORY	CLEAR_BRANCH_HISTORY_VMEXIT
+#elif defined(X86_FEATURE_CLEAR_BHB_LOOP)
+#define COMPAT_CLEAR_BRANCH_HISTORY	CLEAR_BRANCH_HISTORY
+#else
+#define COMPAT_CLEAR_BRANCH_HISTORY
+#endif
+
 #else /* !__ASSEMBLY__ */
 
 #include <linux/sched.h>

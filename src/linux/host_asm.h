@@ -9,12 +9,22 @@
  *
  *   HOST_FUNC_START(name), HOST_FUNC_END(name)
  *	A global function; not traceable, no probes.
+ *   HOST_UNWIND_SAVE, HOST_EXIT_LABEL(name)
+ *	Another entry in the middle of a function, where the CPU itself goes:
+ *	the stack is as it was at HOST_UNWIND_SAVE, once in the function.
  *   HOST_RET
  *	Return, through the return thunk where the host wants it.
  *   HOST_CLEAR_CPU_BUFFERS
  *	Last before the guest, with its registers loaded. Clobbers ZF only.
  *   HOST_STUFF_RSB reg
  *	First after the guest; needs a valid stack. Clobbers reg and flags.
+ *   HOST_RESTORE_IBRS
+ *	After HOST_STUFF_RSB where the exit keeps SPEC_CTRL (VMX): a CPU whose
+ *	kernel runs with IBRS wants it written again. Needs the host's GS base.
+ *	Clobbers rax, rcx, rdx, flags.
+ *   HOST_CLEAR_BRANCH_HISTORY
+ *	Before the first indirect branch after the guest. Clobbers rax, rcx,
+ *	flags.
  *   HOST_UNTRAIN_RET
  *	Before the first return or indirect branch after the guest; needs the
  *	host's GS base. Clobbers rax, rcx, rdx, flags.
@@ -27,6 +37,10 @@
 #include <linux/linkage.h>
 #include <asm/asm.h>
 #include <asm/alternative.h>
+#include <asm/ibt.h>
+#include <asm/msr-index.h>
+#include <asm/percpu.h>
+#include <asm/unwind_hints.h>
 #include "compat.h"
 
 #define HOST_FUNC_START(name)			\
@@ -37,13 +51,21 @@
 	SYM_FUNC_END(name);			\
 	.popsection
 
+#define HOST_UNWIND_SAVE	UNWIND_HINT_SAVE
+
+#define HOST_EXIT_LABEL(name)			\
+	SYM_INNER_LABEL(name, SYM_L_GLOBAL);	\
+	UNWIND_HINT_RESTORE;			\
+	ENDBR
+
 #define HOST_RET		RET
 
 #define HOST_CLEAR_CPU_BUFFERS	COMPAT_CLEAR_CPU_BUFFERS
 
 /*
  * The kernel stuffs the RSB after an exit when it uses retpolines (SVM) or
- * when it says so for exits (both vendors); do it for either.
+ * when it says so for exits (both vendors); do it for either. One entry is
+ * enough where only the youngest could be the guest's.
  */
 .macro HOST_STUFF_RSB reg:req
 	ALTERNATIVE_2 "jmp .Lskip_stuff_\@",				       \
@@ -52,7 +74,27 @@
 	    __stringify(__FILL_RETURN_BUFFER(\reg, RSB_CLEAR_LOOPS)),	       \
 	    X86_FEATURE_RSB_VMEXIT
 .Lskip_stuff_\@:
+#ifdef COMPAT_RSB_LITE
+	ALTERNATIVE "jmp .Lskip_one_\@", __stringify(__FILL_ONE_RETURN),       \
+	    COMPAT_RSB_LITE
+.Lskip_one_\@:
+#endif
 .endm
+
+/* The guest cannot write SPEC_CTRL, so what the host had last is still there. */
+.macro HOST_RESTORE_IBRS
+#ifdef X86_FEATURE_KERNEL_IBRS
+	ALTERNATIVE "jmp .Lskip_ibrs_\@", "", X86_FEATURE_KERNEL_IBRS
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	mov	PER_CPU_VAR(x86_spec_ctrl_current), %rdx
+	mov	%edx, %eax
+	shr	$32, %rdx
+	wrmsr
+.Lskip_ibrs_\@:
+#endif
+.endm
+
+#define HOST_CLEAR_BRANCH_HISTORY	COMPAT_CLEAR_BRANCH_HISTORY
 
 #define HOST_UNTRAIN_RET	UNTRAIN_RET
 

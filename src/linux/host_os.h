@@ -16,6 +16,7 @@
 #include <linux/errno.h>
 #include <linux/string.h>
 #include <linux/build_bug.h>
+#include <asm/asm.h>
 
 #ifndef UINT8_MAX
 #define UINT8_MAX	0xffu
@@ -29,6 +30,9 @@
 #define UINT32_C(c)	c ## u
 #define UINT64_C(c)	c ## ull
 #endif
+
+/* In inline assembly: a fault at the label `from` goes on at `to`. */
+#define HOST_FIXUP(from, to)	_ASM_EXTABLE(from, to)
 
 /*
  * The kernel's struct mutex and spinlock_t, without their headers;
