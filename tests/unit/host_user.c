@@ -25,6 +25,7 @@
 /* Tests without memory.c link too; only a watch ever calls it. */
 bool	mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
 	    unsigned long token) __attribute__((weak));
+void	mem_owner_gone(void *arg) __attribute__((weak));
 
 struct host_user host_user;
 
@@ -1157,6 +1158,60 @@ host_user_cpu_up(unsigned int cpu)
 	    run_on(cpu, cpu_on, cpu_off) : 0;
 }
 
+void
+host_call_on(unsigned int cpu, void (*fn)(void *arg), void *arg)
+{
+	unsigned int back = host_cpu();
+
+	if (self.irqs_off)
+		host_user_panic("host_call_on with interrupts off");
+	if (cpu >= host_user.cpus)
+		host_user_panic("host_call_on of CPU %u", cpu);
+	if (cpu != back)
+		sync_add(&host_user.calls_on, 1);
+	self.cpu = cpu;
+	host_preempt_disable();
+	fn(arg);
+	host_preempt_enable();
+	self.cpu = back;
+}
+
+/* Different on each CPU where a kernel's are. */
+void
+host_context_save(struct host_context *c)
+{
+	if (self.preempt == 0)
+		host_user_panic("host_context_save with preemption on");
+	sync_add(&host_user.context_saves, 1);
+	*c = (struct host_context){
+		.cr0 = 0x80050033, .cs = 0x10, .ss = 0x18, .tr = 0x40,
+		.fs_base = 0x7f0000001000,
+		.gs_base = 0xffff888000000000 + self.cpu * 0x10000ULL,
+		.tr_base = 0xfffffe0000003000 + self.cpu * 0x30000ULL,
+		.gdt_base = 0xfffffe0000001000 + self.cpu * 0x30000ULL,
+		.idt_base = 0xfffffe0000000000,
+		.gdt_limit = 127, .idt_limit = 0xfff,
+	};
+}
+
+void
+host_context_restore(const struct host_context *c)
+{
+	if (c->gs_base != 0xffff888000000000 + self.cpu * 0x10000ULL)
+		host_user_panic("host_context_restore of another CPU's");
+	sync_add(&host_user.context_restores, 1);
+}
+
+void
+host_cr4_change(uint64_t set, uint64_t clear)
+{
+	if (self.preempt == 0)
+		host_user_panic("host_cr4_change with preemption on");
+	if (host_user.on_cr4_change == NULL)
+		host_user_panic("host_cr4_change, but CR4 is nobody's");
+	host_user.on_cr4_change(set, clear);
+}
+
 bool
 host_debug_active(void)
 {
@@ -1198,6 +1253,23 @@ void
 host_guest_ran(void)
 {
 	sync_add(&host_user.guest_rans, 1);
+}
+
+void
+host_nmi(void)
+{
+	if (!self.irqs_off)
+		host_user_panic("host_nmi with interrupts on");
+	sync_add(&host_user.nmis, 1);
+}
+
+void
+host_l1d_flush(bool loaded)
+{
+	(void)loaded;
+	if (!self.irqs_off)
+		host_user_panic("host_l1d_flush with interrupts on");
+	sync_add(&host_user.l1d_flushes, 1);
 }
 
 void

@@ -49,6 +49,12 @@ struct host_user {
 	uint64_t kick_waits;
 	void	(*on_kick)(unsigned int cpu);
 
+	/* A CPU's CR4 is the simulation's; NULL: nobody may change it. */
+	void	(*on_cr4_change)(uint64_t set, uint64_t clear);
+	uint64_t calls_on;		/* host_call_on() of another CPU */
+	uint64_t context_saves, context_restores;
+	uint64_t nmis, l1d_flushes;
+
 	/* Guest memory */
 	uint64_t resolves, retries, dirtied, invalidations;
 	uint64_t last_dirty;		/* pa */
