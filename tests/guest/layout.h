@@ -68,7 +68,7 @@
 #define MB_COUNTER	0xa0		/* a loop shows that it runs */
 #define MB_IRQS		0xa8		/* interrupts so far */
 #define MB_IRQ_VECTOR	0xb0		/* of the last one */
-#define MB_IRQ_RIP	0xb8
+#define MB_IRQ_RIP	0xb8		/* where the first one came */
 #define MB_IRQ_COUNT	0x200		/* 256 counters of 32 bits */
 
 #define ISR_STEP	16		/* bytes from one entry stub to the next */

@@ -73,9 +73,11 @@ isr_common:				/* vector, error, RIP, CS, RFLAGS, ... */
 	jmp	*%gs:MB_RESUME
 3:	incl	%gs:MB_IRQ_COUNT(,%rax,4)
 	mov	%rax, %gs:MB_IRQ_VECTOR
+	cmpq	$0, %gs:MB_IRQS
+	jne	4f
 	mov	24(%rsp), %rax
 	mov	%rax, %gs:MB_IRQ_RIP
-	incq	%gs:MB_IRQS
+4:	incq	%gs:MB_IRQS
 	pop	%rax
 	add	$16, %rsp
 	iretq

@@ -69,9 +69,11 @@ isr_common:				/* vector, error, EIP, CS, EFLAGS */
 	jmp	*%gs:MB_RESUME
 3:	incl	%gs:MB_IRQ_COUNT(,%eax,4)
 	mov	%eax, %gs:MB_IRQ_VECTOR
+	cmpl	$0, %gs:MB_IRQS
+	jne	4f
 	mov	12(%esp), %eax
 	mov	%eax, %gs:MB_IRQ_RIP
-	incl	%gs:MB_IRQS
+4:	incl	%gs:MB_IRQS
 	pop	%eax
 	add	$8, %esp
 	iret

@@ -70,9 +70,11 @@ isr_common:				/* vector, IP, CS, FLAGS */
 	mov	%ax, %bx
 	shl	$2, %bx
 	incl	%gs:MB_IRQ_COUNT(%bx)
+	cmpl	$0, %gs:MB_IRQS
+	jne	4f
 	movzwl	4(%bp), %eax
 	mov	%eax, %gs:MB_IRQ_RIP
-	incl	%gs:MB_IRQS
+4:	incl	%gs:MB_IRQS
 	pop	%ebx
 	pop	%eax
 	pop	%bp

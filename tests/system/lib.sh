@@ -62,23 +62,104 @@ initrd() {
 	mv "$out.tmp" "$out"
 }
 
-# boot SECONDS DIR KERNEL INITRD [KERNEL-ARGUMENT ...]: an AMD machine with two
-# CPUs, until it powers off. DIR/console.log is the host's console and log,
-# DIR/tap.log its second serial port. Fails when the time is up.
+# host_modules KERNEL DIR NAME ...: for initrd, the modules of the unpacked KERNEL
+# with these names, without what only debuggers and signature checks read; in DIR.
+# What is built into the kernel has no file.
+host_modules() {
+	local kernel=$1 dir=$2 name file
+	shift 2
+	mkdir -p "$dir"
+	for name; do
+		file=$(find "$kernel/modules" -name "$name.ko" -print -quit)
+		[ -n "$file" ] || continue
+		objcopy --strip-debug -R .BTF "$file" "$dir/$name.ko"
+		echo "$dir/$name.ko:modules/$name.ko"
+	done
+}
+
+# boot SECONDS DIR KERNEL INITRD [KERNEL-ARGUMENT ...]: an emulated machine by
+# VENDOR (amd or intel) with CPUS CPUs (two), until it powers off. DIR/console.log is
+# the host's console and log, DIR/tap.log its second serial port. Fails when the time is up.
 boot() {
 	local seconds=$1 dir=$2 kernel=$3 initrd=$4 status=0
 	shift 4
-	need qemu-system-x86_64 qemu-system-x86
 	rm -f "$dir/console.log" "$dir/tap.log"
-	timeout -k 5 "$seconds" qemu-system-x86_64 -accel tcg -cpu max -smp 2 \
-	    -m 1024 -display none -monitor none -no-reboot -nodefaults \
-	    -serial "file:$dir/console.log" -serial "file:$dir/tap.log" \
-	    -kernel "$kernel" -initrd "$initrd" \
-	    -append "console=ttyS0 panic=-1 oops=panic quiet loglevel=6 $*" \
+	"boot_${VENDOR:-amd}" "$seconds" "$dir" "$kernel" "$initrd" "${CPUS:-2}" \
+	    "console=ttyS0,115200 panic=-1 oops=panic quiet loglevel=6 $*" \
 	    </dev/null || status=$?
 	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
 		echo "the emulated machine was still running after $seconds s" >> "$dir/console.log"
 		echo "HARNESS: time is up" >> "$dir/console.log"
 	fi
 	return "$status"
+}
+
+# QEMU's TCG emulates SVM with nested paging.
+boot_amd() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
+	need qemu-system-x86_64 qemu-system-x86
+	timeout -k 5 "$1" qemu-system-x86_64 -accel tcg -cpu max -smp "$5" \
+	    -m 1024 -display none -monitor none -no-reboot -nodefaults \
+	    -serial "file:$2/console.log" -serial "file:$2/tap.log" \
+	    -kernel "$3" -initrd "$4" -append "$6"
+}
+
+# Bochs emulates VMX with EPT, VPID and unrestricted guests. Its time is counted in
+# instructions: a second is $ips of them on each CPU. A CPU that waits costs nothing
+# if it is the only one, but as much as one that works if there are two.
+boot_intel() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
+	local dir=$2 ips=50000000 status=0 panic
+	need bochs bochs
+	need script bsdutils
+	need xorriso xorriso
+	need grub-mkrescue grub-common
+	[ -e /usr/lib/grub/i386-pc ] || die "no GRUB for the emulated BIOS:" \
+	    "apt-get install grub-pc-bin (or make deps)"
+	[ "$5" -eq 1 ] || ips=20000000
+
+	# The kernel must not measure time by waiting, and a crash must end the run.
+	rm -rf "$dir/cd"
+	mkdir -p "$dir/cd/boot/grub"
+	cp "$3" "$dir/cd/vmlinuz"
+	cp "$4" "$dir/cd/initrd"
+	cat > "$dir/cd/boot/grub/grub.cfg" <<-END
+		set timeout=0
+		linux /vmlinuz $6 tsc=reliable no_timer_check lpj=1000000 cryptomgr.notests reboot=t
+		initrd /initrd
+		boot
+	END
+	grub-mkrescue -d /usr/lib/grub/i386-pc --install-modules="linux normal iso9660 biosdisk" \
+	    --fonts= --locales= --themes= -o "$dir/cd.iso" "$dir/cd" > "$dir/cd.log" 2>&1 || {
+		cat "$dir/cd.log" >&2
+		die "grub-mkrescue failed"
+	}
+	cat > "$dir/bochsrc" <<-END
+		config_interface: textconfig
+		display_library: term
+		romimage: file=/usr/share/bochs/BIOS-bochs-latest
+		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+		megs: 1024
+		cpu: model=corei7_haswell_4770, count=$5, ips=$ips, reset_on_triple_fault=0
+		cpu: quantum=32
+		clock: sync=none, time0=utc
+		ata0-master: type=cdrom, path=$dir/cd.iso, status=inserted
+		boot: cdrom
+		com1: enabled=1, mode=file, dev=$dir/console.log
+		com2: enabled=1, mode=file, dev=$dir/tap.log
+		speaker: enabled=0
+		log: $dir/bochs.log
+		panic: action=fatal
+		error: action=report
+		info: action=ignore
+	END
+	# Debian's Bochs starts in its debugger, and needs a terminal for the screen.
+	echo c > "$dir/bochs.rc"
+	TERM=vt100 timeout -k 5 "$1" script -qfc \
+	    "stty rows 25 cols 80; exec bochs -q -f '$dir/bochsrc' -rc '$dir/bochs.rc'" \
+	    "$dir/screen.log" > /dev/null || status=$?
+	[ "$status" -ne 124 ] && [ "$status" -ne 137 ] || return "$status"
+	# Its only way out is a panic, of which one is the way to power off.
+	panic=$(sed -n 's/.*>>PANIC<< //p' "$dir/bochs.log")
+	[ "$panic" != "ACPI control: soft power off" ] || return 0
+	echo "HARNESS: Bochs ended: ${panic:-status $status}" >> "$dir/console.log"
+	return 1
 }

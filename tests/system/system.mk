@@ -3,6 +3,7 @@
 # System tests: a Linux host in an emulator, with the module loaded.
 #
 #   make check-svm			all cases, on an emulated AMD machine
+#   make check-vmx			on an emulated Intel machine; in all that follows, too
 #   make check-svm TESTS='run/io/*'	those that match
 #   make check-svm V=1			passed ones are listed too
 #   make check-svm KREL=...		on another Debian kernel with headers here
@@ -22,19 +23,28 @@ SYSTEM_OBJ	= $(SYSTEM_SRC:tests/system/%.c=$(SYSTEM)/%.o) $(SYSTEM)/embed.o
 GUESTS		:= real:0x8000 prot:0x1a000 long:0x20000
 GUEST_BIN	:= $(foreach g,$(GUESTS),$(SYSTEM)/$(firstword $(subst :, ,$(g))).bin)
 
-.PHONY: deps system-tests check-svm demo check
+.PHONY: deps system-ready system-tests check-svm check-vmx demo check
 
 deps:			## install what is missing of the packages everything here needs
 	@tests/system/deps
 
-check-svm: generate	## system tests in an emulated AMD machine (TESTS='run/io/*' V=1)
+check-svm: system-ready	## system tests in an emulated AMD machine (TESTS='run/io/*' V=1)
+	@$(call CHECK_HOST,svm)
+
+check-vmx: system-ready	## the same in an emulated Intel machine, with 1 and with 2 CPUs (CPUS=1)
+	@$(call CHECK_HOST,vmx)
+
+CHECK_HOST	= set -f; OUT=$(SYSTEM) PYTHON=$(PYTHON) SHOW=$(V) tests/system/check-host $(1) \
+	$(TEST_KREL) $(TESTS)
+
+# What both need: the module, the test program, and that it can tell.
+system-ready: generate
 	@test -n "$(TEST_KREL)" || { echo >&2 "no headers of a Debian cloud kernel: make deps"; \
 		exit 1; }
 	@mkdir -p $(SYSTEM)
 	@$(MAKE) --no-print-directory module V= KREL=$(TEST_KREL) > $(SYSTEM)/module.log 2>&1 || { \
 		tail -n 40 $(SYSTEM)/module.log; exit 1; }
 	@$(MAKE) --no-print-directory system-tests
-	@set -f; OUT=$(SYSTEM) PYTHON=$(PYTHON) V=$(V) tests/system/check-svm $(TEST_KREL) $(TESTS)
 
 demo:			## from a source tree to the user space of a guest, step by step
 	@MAKE=$(MAKE) tests/system/demo
@@ -44,7 +54,11 @@ check:			## all tests; the last line adds up
 
 # --- The test program ---------------------------------------------------------
 
-system-tests: $(SYSTEM)/vmmtest
+system-tests: $(SYSTEM)/selftest.passed
+
+$(SYSTEM)/selftest.passed: $(SYSTEM)/vmmtest tests/system/selftest tests/system/verdict.py
+	@OUT=$(SYSTEM) PYTHON=$(PYTHON) tests/system/selftest
+	@touch $@
 
 $(SYSTEM)/vmmtest: $(SYSTEM_OBJ)
 	@$(CC) -static -pthread -o $@ $^

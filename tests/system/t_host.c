@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #include "vm.h"
 
@@ -212,7 +213,7 @@ worker(void *arg)
 }
 
 /* L1, M10, H2: several vCPUs under load on two CPUs, pushed around. */
-TEST_T(host_migrate, "host/cpus/migration_under_load", 60)
+TEST_SMP(host_migrate, "host/cpus/migration_under_load", 60)
 {
 	struct vm *vm[2] = { vm_new_with(LONG, 2, VM_SIZE, 0),
 	    vm_new_with(LONG, 2, VM_SIZE, 0) };
@@ -247,7 +248,7 @@ TEST_T(host_migrate, "host/cpus/migration_under_load", 60)
 }
 
 /* M10: map on one CPU, change on the other, come back. */
-TEST(host_stale, "host/cpus/no_stale_translations")
+TEST_SMP(host_stale, "host/cpus/no_stale_translations", TEST_SECONDS)
 {
 	struct vm *vm = vm_new_with(LONG, 1, VM_SIZE, VM_SHARED);
 	struct vcpu *v = &vm->cpu[0];
@@ -282,7 +283,7 @@ online(const char *value)
 }
 
 /* L2: a CPU goes and comes while vCPUs run; RUN works on it again. */
-TEST_T(host_hotplug, "host/cpus/offline_and_online", 120)
+TEST_SMP(host_hotplug, "host/cpus/offline_and_online", 120)
 {
 	struct vm *vm = vm_new_with(LONG, 3, VM_SIZE, 0);
 	struct runner *r[3];
@@ -414,7 +415,7 @@ TEST(host_tables, "host/registers/table_limits")
 	unsigned int i;
 
 	for (i = 0; i < 20; i++) {
-		pin(i & 1);
+		pin(i % (unsigned int)get_nprocs());
 		__asm__ volatile("sgdt %0; sidt %1" : "=m"(before[0]),
 		    "=m"(before[1]));
 		vm_call_ok(&vm->cpu[0], g_long_nop, 0, 0, 0, 0);

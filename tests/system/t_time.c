@@ -40,7 +40,7 @@ TEST(tsc_start, "run/tsc/starts_at_zero")
 	    vm_call_ok(v, g_long_rdmsr, MSR_TSC, 0, 0, 0) > second);
 }
 
-TEST(tsc_monotonic, "run/tsc/monotonic_over_cpus")
+TEST_SMP(tsc_monotonic, "run/tsc/monotonic_over_cpus", TEST_SECONDS)
 {
 	struct vm *vm = vm_new(LONG);
 	struct vcpu *v = &vm->cpu[0];

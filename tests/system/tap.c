@@ -62,6 +62,20 @@ now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static unsigned int
+number_from(const char *name, unsigned int otherwise)
+{
+	const char *s = getenv(name);
+
+	return s != NULL && *s != '\0' ? (unsigned int)atoi(s) : otherwise;
+}
+
+unsigned int
+time_scale(void)
+{
+	return number_from("TIME_SCALE", 1);
+}
+
 void
 test_fail(const char *file, int line, const char *fmt, ...)
 {
@@ -233,7 +247,8 @@ run_case(const struct test_case *c, bool *stuck)
 {
 	static char why[256];
 	uint64_t end;
-	int status = 0, left, i;
+	unsigned int i;
+	int status = 0, left;
 	pid_t pid, got;
 
 	report->failed = 0;
@@ -250,13 +265,13 @@ run_case(const struct test_case *c, bool *stuck)
 	}
 	if (pid < 0)
 		return "no process for it";
-	end = now_ns() + (uint64_t)c->seconds * 1000000000u;
+	end = now_ns() + (uint64_t)c->seconds * time_scale() * 1000000000u;
 	while ((got = waitpid(pid, &status, WNOHANG)) == 0 && now_ns() < end)
 		sleep_ms(3);
 	if (got == 0) {
 		kill(-pid, SIGKILL);
 		kill(pid, SIGKILL);
-		end = now_ns() + 10000000000u;
+		end = now_ns() + time_scale() * 10000000000u;
 		while ((got = waitpid(pid, &status, WNOHANG)) == 0 &&
 		    now_ns() < end)
 			sleep_ms(10);
@@ -274,7 +289,7 @@ run_case(const struct test_case *c, bool *stuck)
 	}
 	if (WEXITSTATUS(status) != 0)
 		return "ended with an error and no message";
-	for (i = 0, left = vms_left(); left > 0 && i < 50; i++) {
+	for (i = 0, left = vms_left(); left > 0 && i < 50 * time_scale(); i++) {
 		sleep_ms(20);
 		left = vms_left();
 	}
@@ -285,12 +300,17 @@ run_case(const struct test_case *c, bool *stuck)
 	return klog_trouble();
 }
 
+/* The host's CPUs. */
+static unsigned int cpus;
+
 static bool
 wanted(const struct test_case *c, int n, char **patterns)
 {
 	bool self = strncmp(c->name, "selftest/", 9) == 0;
 	int i;
 
+	if (c->cpus > cpus)
+		return false;
 	if (n == 0)
 		return !self;
 	for (i = 0; i < n; i++)
@@ -316,6 +336,12 @@ main(int argc, char **argv)
 	if (report == MAP_FAILED)
 		return 2;
 	signal(SIGPIPE, SIG_IGN);
+	cpus = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
+	if (cpus != number_from("CPUS", cpus)) {
+		printf("Bail out! %u CPUs are here, not %s\n", cpus,
+		    getenv("CPUS"));
+		return 2;
+	}
 	for (p = __start_test_cases; p < __stop_test_cases; p++)
 		if (wanted(*p, argc, argv)) {
 			total++;

@@ -19,18 +19,23 @@
 struct test_case {
 	const char *name;		/* topic/what/detail */
 	void	(*run)(void);
-	unsigned int seconds;
+	unsigned int seconds;		/* on a fast machine: time_scale() */
+	unsigned int cpus;		/* of the host, at least */
 };
 
 #define TEST_SECONDS	30
 
-#define TEST_T(id, path, limit)						\
+#define TEST_CASE(id, path, limit, cpus)				\
 	static void test_##id(void);					\
-	static const struct test_case case_##id = { path, test_##id, limit }; \
+	static const struct test_case case_##id =			\
+	    { path, test_##id, limit, cpus };				\
 	static const struct test_case *const listed_##id		\
 	    __attribute__((section("test_cases"), used)) = &case_##id;	\
 	static void test_##id(void)
-#define TEST(id, path)	TEST_T(id, path, TEST_SECONDS)
+#define TEST_T(id, path, limit)	TEST_CASE(id, path, limit, 1)
+#define TEST(id, path)		TEST_T(id, path, TEST_SECONDS)
+/* A case about two CPUs of the host: it is none where there is one. */
+#define TEST_SMP(id, path, limit) TEST_CASE(id, path, limit, 2)
 
 /* End the case as failed, from any of its threads and child processes. */
 void	test_fail(const char *file, int line, const char *fmt, ...)
@@ -70,6 +75,8 @@ void	test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 		FAIL("%s: %s, not %s", #call, strerror(err_), #want);	\
 } while (0)
 
+/* How much slower this machine is than what limits of time are made for. */
+unsigned int time_scale(void);
 /* Sleep; time since boot. */
 void	sleep_ms(unsigned int ms);
 uint64_t now_ns(void);
