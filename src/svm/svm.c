@@ -31,6 +31,7 @@ struct svm_cpu {
 	uint32_t next_asid;
 	uint64_t asid_gen;	/* grows when all ASIDs have been given out */
 	uint64_t last_vcpu;	/* tag of the vCPU that ran last, 0: none */
+	uint32_t times_on;
 };
 
 struct svm_vm {
@@ -43,6 +44,7 @@ struct svm_vcpu {
 	uint64_t vmcb_pa;
 	uint64_t tag;		/* unique among all vCPUs ever */
 	uint32_t cpu;		/* of the ASID and the clean bits */
+	uint32_t times_on;	/* of that CPU then */
 	uint64_t asid_gen;	/* of the ASID; 0: none */
 	bool	 window;	/* the interrupt window is requested */
 	bool	 host_saved;	/* host_vmcb is this thread's, on this CPU */
@@ -179,6 +181,7 @@ svm_cpu_on(void)
 	c->asid_gen++;
 	c->next_asid = svm.max_asid + 1;
 	c->last_vcpu = 0;
+	c->times_on++;
 	c->on = true;
 	return 0;
 }
@@ -537,9 +540,13 @@ svm_load(struct vcpu *v)
 	struct svm_cpu *c = &svm.cpu[host_cpu()];
 	struct svm_vcpu *s = svm_vcpu(v);
 
-	/* Cached VMCB state and ASIDs are a CPU's own (APM 2 15.15.2). */
-	if (s->cpu != host_cpu()) {
+	/*
+	 * Cached VMCB state and ASIDs are a CPU's own (APM 2 15.15.2), and
+	 * neither outlives its being offline or asleep.
+	 */
+	if (s->cpu != host_cpu() || s->times_on != c->times_on) {
 		s->cpu = host_cpu();
+		s->times_on = c->times_on;
 		s->asid_gen = 0;
 		s->vmcb->clean = 0;
 	}
@@ -626,6 +633,9 @@ svm_run(struct vcpu *v, bool flush)
 	vmcb->clean = svm.caps.clean_bits ? VMCB_CLEAN_ALL : 0;
 	if (vmcb->exitcode == EXITCODE_INVALID) {
 		vmcb->clean = 0;
+		/* If this was to flush all, nobody knows whether it has. */
+		c->next_asid = svm.max_asid + 1;
+		s->asid_gen = 0;
 		host_warn("vmm: vm %u vcpu %u: the CPU refused the guest's "
 		    "state\n", v->vm->id, v->id);
 		return -EINVAL;

@@ -14,6 +14,8 @@
 #define PTE_RW	0x7		/* present, writable, user */
 #define PTE_2M	0x80
 
+void (*fixture_machine)(void);
+
 int
 fixture_ioctl(struct fixture *f, unsigned int cmd, void *arg)
 {
@@ -42,6 +44,8 @@ fixture_start(struct fixture *f, bool all_features, size_t ncpus)
 	host_user_reset();
 	sim_reset();
 	sim_svm_reset(all_features);
+	if (fixture_machine != NULL)
+		fixture_machine();
 	f->mem = mmap(NULL, FIXTURE_MEM, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(f->mem, MAP_FAILED);

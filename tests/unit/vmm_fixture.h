@@ -23,6 +23,8 @@ struct fixture {
 	struct vm_exit exit;
 };
 
+/* Changes the simulated machine before the driver attaches, if set. */
+extern void (*fixture_machine)(void);
 /* Attach on a CPU with all features of SVM or none, open, create a VM. */
 void	fixture_start(struct fixture *f, bool all_features, size_t ncpus);
 /* Close, detach; nothing may be left allocated. */
