@@ -22,7 +22,7 @@ VMX_BACKEND = "VMX backend"
 
 ROW = re.compile(r"^\| (?:D(\d+) \| )?(.*) \| ([^|]*) \|$")
 QUOTED = re.compile(r"`([^`]+)`")
-SYSTEM_TEST = re.compile(r'^TEST(?:_T)?\(\w+, "([^"]+)"', re.MULTILINE)
+SYSTEM_TEST = re.compile(r'^TEST(?:_[A-Z]+)?\(\w+, "([^"]+)"', re.MULTILINE)
 UNIT_TEST = re.compile(r"^START_TEST\((\w+)\)", re.MULTILINE)
 TARGET = re.compile(r"\bmake ((?:[a-z][a-z-]*(?=[\s`,.;)]|$) ?)+)", re.MULTILINE)
 HELP = re.compile(r"^  ([a-z-]+) ", re.MULTILINE)
