@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import unittest
 from pathlib import Path
@@ -182,8 +183,7 @@ class Manual(unittest.TestCase):
     def test_everything_is_in_it(self) -> None:
         done = subprocess.run(["mandoc", "-Tutf8", str(self.page)], text=True,
                               capture_output=True, check=True)
-        text = subprocess.run(["col", "-bx"], input=done.stdout, text=True, capture_output=True,
-                              check=True).stdout
+        text = re.sub(".\b", "", done.stdout)  # bold and underlined by overstriking
         words = set(text.replace("[", " ").replace("]", " ").replace(",", " ").replace(";", " ")
                     .replace("*", " ").replace(".", " ").split())
         for row in rows("ioctls.csv"):
