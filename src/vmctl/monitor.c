@@ -20,6 +20,7 @@
 #include "sandbox.h"
 
 #define CHUNK		4096u
+#define PAUSE_US	2000	/* between two looks at the console's output */
 #define DRAIN_NS	(2 * NSEC)	/* how long the last output may take to be read */
 
 struct monitor {
@@ -30,7 +31,7 @@ struct monitor {
 	int client;		/* who has the console, or -1 */
 	int signals;
 	struct event_base *base;
-	struct event *client_read, *client_write, *notes_read;
+	struct event *client_read, *client_write, *notes_read, *wake, *pause;
 };
 
 /* --- Words to the user -------------------------------------------------------------------- */
@@ -159,13 +160,26 @@ static void on_connect(evutil_socket_t fd, short what, void *arg)
 
 /* --- The other events ------------------------------------------------------------------------ */
 
+/* A guest that prints byte by byte wakes this thread now and then, not for each byte. */
+static void on_pause(evutil_socket_t fd, short what, void *arg)
+{
+	struct monitor *mon = arg;
+
+	(void)fd;
+	(void)what;
+	event_add(mon->wake, NULL);
+}
+
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
+	const struct timeval pause = { .tv_usec = PAUSE_US };
 	struct monitor *mon = arg;
 	bool ended = machine_woken(&mon->machine);
 
 	(void)fd;
 	(void)what;
+	event_del(mon->wake);
+	evtimer_add(mon->pause, &pause);
 	flush_console(mon);
 	if (mon->client >= 0)
 		event_add(mon->client_read, NULL);
@@ -232,9 +246,11 @@ static int watch_all(struct monitor *mon)
 	event_config_free(no_env);
 	if (!mon->base)
 		return -1;
-	return watch(mon, mon->machine.pit_timer, on_timer, NULL) ||
+	mon->pause = evtimer_new(mon->base, on_pause, mon);
+	return !mon->pause ||
+	       watch(mon, mon->machine.pit_timer, on_timer, NULL) ||
 	       watch(mon, mon->machine.rtc_timer, on_timer, NULL) ||
-	       watch(mon, mon->machine.wake_fd, on_wake, NULL) ||
+	       watch(mon, mon->machine.wake_fd, on_wake, &mon->wake) ||
 	       watch(mon, mon->signals, on_signal, NULL) ||
 	       watch(mon, mon->files.listener, on_connect, NULL) ||
 	       (mon->config->console >= 0 && watch(mon, mon->notes, on_notes, &mon->notes_read));
