@@ -455,7 +455,7 @@ START_TEST(the_host_gets_its_state_back)
 	ck_assert_uint_eq(c->dr6, 0xffff0ff4);
 	ck_assert_uint_eq(cpu_rdmsr(XSS), 0x800);
 	ck_assert_uint_eq(c->xcr0, 7);
-	ck_assert(!sim_svm.gif_clear);
+	ck_assert(!sim_svm.cpu[0].gif_clear);
 	ck_assert(host_user_preemptible());
 	ck_assert(!host_user_irqs_off());
 	/* And the guest its own. */

@@ -44,13 +44,13 @@ svm_clgi(void)
 {
 	if (!host_user_irqs_off())
 		host_user_panic("CLGI with interrupts on");
-	sim_svm.gif_clear = true;
+	sim_svm.cpu[host_cpu()].gif_clear = true;
 }
 
 void
 svm_stgi(void)
 {
-	sim_svm.gif_clear = false;
+	sim_svm.cpu[host_cpu()].gif_clear = false;
 }
 
 void
@@ -170,7 +170,7 @@ svm_enter(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_vmcb_pa)
 
 	if (!(cpu_rdmsr(EFER) & EFER_SVME))
 		host_user_panic("#UD in the host: VMRUN without SVME");
-	if (!sim_svm.gif_clear || cpu_rdmsr(HSAVE_PA) == 0 ||
+	if (!c->gif_clear || cpu_rdmsr(HSAVE_PA) == 0 ||
 	    host_vmcb_pa == 0)
 		host_user_panic("VMRUN on an unprepared CPU");
 	if (refused(vmcb)) {

@@ -25,6 +25,7 @@ typedef void sim_guest(struct vmcb *vmcb, uint64_t *gpr, void *arg);
 
 /* What one CPU remembers between two VMRUNs. */
 struct sim_svm_cpu {
+	bool	 gif_clear;
 	const struct vmcb *vmcb;	/* the last one, as it was at its exit */
 	struct vmcb left;
 	const struct vmcb *asid[SIM_ASIDS];	/* who filled the TLB */
@@ -39,7 +40,6 @@ struct sim_svm {
 	void	*arg;
 	uint64_t entries;	/* VMRUNs that the CPU accepted */
 	uint64_t refused;	/* and those it did not */
-	bool	 gif_clear;
 	/* The control block as VMRUN saw it the last time. */
 	struct vmcb entered;
 	unsigned int entered_on;	/* CPU */

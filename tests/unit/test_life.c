@@ -1,0 +1,732 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_life.c - how VMs begin and end: without memory, without a CPU, while
+ * they run, and when several threads want different things at once.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "vmm_fixture.h"
+
+#define RIP	0x10000ULL
+#define VCPUS	3
+#define EFER	0xc0000080u
+#define HSAVE	0xc0010117u
+#define SVME	0x1000ULL
+
+static struct fixture f;
+static struct script s;
+
+static void
+start_on(bool all)
+{
+	fixture_start(&f, all, VCPUS);
+	for (uint32_t i = VCPUS; i-- > 0; ) {
+		f.run.vrp_vcpu_id = i;
+		fixture_long_mode(&f, RIP);
+	}
+}
+
+static void
+start(void)
+{
+	start_on(true);
+}
+
+static void
+start_bare(void)
+{
+	start_on(false);
+}
+
+static void
+stop(void)
+{
+	fixture_stop(&f);
+}
+
+static int
+term(uint32_t vm)
+{
+	struct vm_terminate_params p = { .vtp_vm_id = vm };
+
+	return fixture_ioctl(&f, VMM_IOC_TERM, &p);
+}
+
+static int
+create(struct vmm_session *session, uint32_t *id)
+{
+	struct vm_create_params p;
+	int err;
+
+	/* Two ranges. */
+	fixture_create_params(&f, &p, VCPUS);
+	p.vcp_nmemranges = 2;
+	p.vcp_memranges[0].vmr_size = FIXTURE_MEM / 2;
+	p.vcp_memranges[1] = (struct vm_mem_range){ 0x100000000,
+	    p.vcp_memranges[0].vmr_va + FIXTURE_MEM / 2, FIXTURE_MEM / 2 };
+	err = vmm_ioctl(session, VMM_IOC_CREATE, (uint64_t)(uintptr_t)&p);
+	*id = p.vcp_id;
+	return err;
+}
+
+/* --- Without memory ----------------------------------------------------------------- */
+
+static void
+with_la57(void)
+{
+	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
+		sim_cpu[cpu].cr4 |= 1 << 12;
+}
+
+static void
+create_without_memory(void)
+{
+	uint64_t n;
+	uint32_t id;
+
+	ck_assert_int_eq(term(f.vm), 0);
+	ck_assert_int_eq(host_user.watches_live, 0);
+	for (n = 1; ; n++) {
+		int64_t live = host_user.alloc_live;
+		int err;
+
+		host_user_fail_alloc(n);
+		err = create(&f.session, &id);
+		if (!host_user_alloc_failed()) {
+			ck_assert_int_eq(err, 0);
+			break;
+		}
+		ck_assert_int_eq(err, -ENOMEM);
+		ck_assert_int_eq(host_user.alloc_live, live);
+		ck_assert_int_eq(host_user.watches_live, 0);
+		ck_assert_int_eq(host_user.as_live, 0);
+		ck_assert(!host_user.cpus_on);
+		ck_assert_uint_eq(cpu_rdmsr(EFER) & SVME, 0);
+	}
+	host_user_fail_alloc(0);
+	/* The argument, the VM, its tables and watches, each vCPU. */
+	ck_assert_uint_gt(n, 6 + VCPUS * 4);
+	/* None of the failures counts as a vCPU or as an id. */
+	ck_assert_uint_eq(id, f.vm + 1);
+	ck_assert(host_user.cpus_on);
+	ck_assert_int_eq(term(id), 0);
+	ck_assert(!host_user.cpus_on);
+}
+
+START_TEST(create_without_memory_leaves_nothing)
+{
+	bool all = sim_svm.nrip_save;
+
+	create_without_memory();
+	fixture_stop(&f);
+	/* With one more table. */
+	fixture_machine = with_la57;
+	start_on(all);
+	fixture_machine = NULL;
+	create_without_memory();
+}
+END_TEST
+
+START_TEST(a_fault_without_memory_can_be_tried_again)
+{
+	const struct step steps[] = {
+		{ .code = SVM_VMEXIT_NPF, .info1 = 6, .info2 = 0x200000 },
+	};
+	uint64_t n;
+
+	for (n = 1; ; n++) {
+		struct vcpu_reg_state before, after;
+		int64_t live;
+		int err;
+
+		/* Another VM: tables that are there stay there. */
+		ck_assert_int_eq(term(f.vm), 0);
+		live = host_user.alloc_live;
+		{
+			struct vm_create_params p;
+
+			fixture_create_params(&f, &p, 1);
+			ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_CREATE, &p), 0);
+			f.vm = f.run.vrp_vm_id = p.vcp_id;
+			f.run.vrp_continue = 0;
+		}
+		fixture_long_mode(&f, RIP);
+		fixture_regs(&f, &before);
+		host_user_fail_alloc(n);
+		err = RUN_STEPS(&f, &s, steps, VMM_NO_IRQ);
+		if (!host_user_alloc_failed()) {
+			ck_assert_int_eq(err, 0);
+			break;
+		}
+		ck_assert_int_eq(err, -ENOMEM);
+		fixture_regs(&f, &after);
+		ck_assert_mem_eq(&before, &after, sizeof(after));
+		ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+		ck_assert_uint_eq(s.at, 2);
+		ck_assert_int_eq(term(f.vm), 0);
+		ck_assert_int_eq(host_user.alloc_live, live);
+		ck_assert_int_eq(create(&f.session, &f.vm), 0);
+	}
+	host_user_fail_alloc(0);
+	ck_assert_uint_gt(n, 1);
+}
+END_TEST
+
+/* --- Without a CPU -------------------------------------------------------------------- */
+
+START_TEST(a_cpu_that_cannot_undoes_the_others)
+{
+	uint32_t id;
+
+	ck_assert_int_eq(term(f.vm), 0);
+	for (unsigned int n = 1; n <= HOST_USER_CPUS; n++) {
+		host_user.cpus_fail = n;
+		ck_assert_int_eq(create(&f.session, &id), -EIO);
+		ck_assert(!host_user.cpus_on);
+		ck_assert_int_eq(host_user.watches_live, 0);
+		for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++) {
+			host_user_set_cpu(cpu);
+			ck_assert_uint_eq(cpu_rdmsr(EFER) & SVME, 0);
+			ck_assert_uint_eq(cpu_rdmsr(HSAVE), 0);
+		}
+	}
+	host_user_set_cpu(0);
+	host_user.cpus_fail = 0;
+	ck_assert_int_eq(create(&f.session, &id), 0);
+	ck_assert_uint_eq(id, f.vm + 1);
+}
+END_TEST
+
+START_TEST(another_hypervisor_is_left_alone)
+{
+	uint32_t id;
+
+	ck_assert_int_eq(term(f.vm), 0);
+	for (unsigned int n = 0; n < HOST_USER_CPUS; n++) {
+		host_user_set_cpu(n);
+		cpu_wrmsr(EFER, cpu_rdmsr(EFER) | SVME);
+		cpu_wrmsr(HSAVE, 0x1234000);
+		host_user.log[0] = '\0';
+		ck_assert_int_eq(create(&f.session, &id), -EBUSY);
+		ck_assert_ptr_nonnull(strstr(host_user.log, "KVM"));
+		/* Its CPU as it was, the others off. */
+		for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++) {
+			host_user_set_cpu(cpu);
+			ck_assert_uint_eq(cpu_rdmsr(EFER) & SVME,
+			    cpu == n ? SVME : 0);
+			ck_assert_uint_eq(cpu_rdmsr(HSAVE),
+			    cpu == n ? 0x1234000 : 0);
+		}
+		host_user_set_cpu(n);
+		cpu_wrmsr(EFER, cpu_rdmsr(EFER) & ~SVME);
+		cpu_wrmsr(HSAVE, 0);
+	}
+	host_user_set_cpu(0);
+}
+END_TEST
+
+/* --- The end ------------------------------------------------------------------------------ */
+
+START_TEST(close_ends_its_own_vms)
+{
+	struct vmm_session other;
+	struct vm_info_result info[8];
+	struct vm_info_params p = { .vip_size = sizeof(info), .vip_info = info };
+	uint32_t id[3];
+
+	ck_assert_int_eq(vmm_open(&other), 0);
+	ck_assert_int_eq(create(&other, &id[0]), 0);
+	ck_assert_int_eq(create(&f.session, &id[1]), 0);
+	ck_assert_int_eq(create(&other, &id[2]), 0);
+	vmm_close(&other);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_INFO, &p), 0);
+	ck_assert_uint_eq(p.vip_info_ct, 2);
+	ck_assert_uint_eq(info[0].vir_id, f.vm);
+	ck_assert_uint_eq(info[1].vir_id, id[1]);
+	ck_assert_int_eq(term(id[0]), -ENOENT);
+	ck_assert(host_user.cpus_on);
+	/* Any descriptor of the same user's will do. */
+	ck_assert_int_eq(vmm_open(&other), 0);
+	p.vip_size = sizeof(info);
+	ck_assert_int_eq(vmm_ioctl(&other, VMM_IOC_TERM,
+	    (uint64_t)(uintptr_t)&(struct vm_terminate_params){ id[1] }), 0);
+	vmm_close(&other);
+}
+END_TEST
+
+/* --- Threads --------------------------------------------------------------------------------- */
+
+static uint32_t inside, inside_max, stays, done;
+
+/* Stays until it is kicked. */
+static void
+guest_spins(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+{
+	uint32_t n = sync_add(&inside, 1);
+
+	(void)gpr;
+	(void)arg;
+	if (n > sync_load(&inside_max))
+		sync_store(&inside_max, n);
+	sync_add(&stays, 1);
+	if (!host_user_wait_kick(5000))
+		host_user_panic("nobody kicks the guest");
+	sync_sub(&inside, 1);
+	vmcb->exitcode = SVM_VMEXIT_INTR;
+}
+
+struct runner {
+	pthread_t thread;
+	uint32_t vcpu;
+	struct vm_exit exit;
+	struct vm_run_params run;
+	int	 err;
+};
+
+static void *
+runs(void *arg)
+{
+	struct runner *r = arg;
+
+	r->run = (struct vm_run_params){ .vrp_vm_id = f.vm,
+	    .vrp_vcpu_id = r->vcpu, .vrp_irq = VMM_NO_IRQ, .vrp_exit = &r->exit };
+	r->err = fixture_ioctl(&f, VMM_IOC_RUN, &r->run);
+	sync_add(&done, 1);
+	return NULL;
+}
+
+static void
+wait_for(uint32_t *value, uint32_t n)
+{
+	while (sync_load(value) != n)
+		sched_yield();
+}
+
+/* n threads, each inside with a vCPU of its own. */
+static void
+go(struct runner *r, uint32_t n)
+{
+	inside = inside_max = stays = done = 0;
+	sim_svm.guest = guest_spins;
+	for (uint32_t i = 0; i < n; i++) {
+		r[i].vcpu = i;
+		ck_assert_int_eq(pthread_create(&r[i].thread, NULL, runs, &r[i]),
+		    0);
+	}
+	wait_for(&inside, n);
+}
+
+START_TEST(term_ends_running_vcpus)
+{
+	struct runner r[VCPUS];
+	struct vm_info_result info;
+	struct vm_info_params p = { .vip_size = sizeof(info), .vip_info = &info };
+
+	go(r, VCPUS);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_INFO, &p), 0);
+	for (int i = 0; i < VCPUS; i++)
+		ck_assert_uint_eq(info.vir_vcpu_state[i], VCPU_STATE_RUNNING);
+	ck_assert_int_eq(term(f.vm), 0);
+	ck_assert_uint_eq(inside, 0);
+	for (int i = 0; i < VCPUS; i++) {
+		pthread_join(r[i].thread, NULL);
+		ck_assert_int_eq(r[i].err, 0);
+		ck_assert_uint_eq(r[i].run.vrp_exit_reason, VM_EXIT_TERMINATED);
+		ck_assert_uint_eq(r[i].exit.vrs.vrs_gprs[VCPU_REGS_RIP], RIP);
+	}
+	ck_assert_uint_eq(inside_max, VCPUS);	/* they did run at once */
+	ck_assert_uint_eq(stays, VCPUS);
+	ck_assert_int_eq(term(f.vm), -ENOENT);
+	ck_assert_int_eq(host_user.watches_live, 0);
+}
+END_TEST
+
+START_TEST(close_ends_running_vcpus)
+{
+	struct runner r[VCPUS];
+
+	go(r, VCPUS);
+	vmm_close(&f.session);
+	ck_assert_uint_eq(inside, 0);
+	for (int i = 0; i < VCPUS; i++) {
+		pthread_join(r[i].thread, NULL);
+		ck_assert_int_eq(r[i].err, 0);
+		ck_assert_uint_eq(r[i].run.vrp_exit_reason, VM_EXIT_TERMINATED);
+	}
+}
+END_TEST
+
+/* All that wants the vCPU makes it leave, and then has it for itself. */
+START_TEST(others_get_at_a_running_vcpu)
+{
+	struct vcpu_reg_state regs;
+	struct runner r[1];
+
+	for (int what = 0; what < 4; what++) {
+		struct vm_mprotect_ept_params p = { .vmep_vm_id = f.vm,
+		    .vmep_size = 0x1000, .vmep_prot = VMM_PROT_READ };
+
+		go(r, 1);
+		f.run.vrp_vcpu_id = 0;
+		switch (what) {
+		case 0:
+			fixture_regs(&f, &regs);
+			ck_assert_uint_eq(regs.vrs_gprs[VCPU_REGS_RIP], RIP);
+			break;
+		case 1:
+			regs.vrs_gprs[VCPU_REGS_RBX] = 0x1234;
+			ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_GPRS,
+			    &regs), 0);
+			break;
+		case 2:
+			fixture_long_mode(&f, RIP + 16);
+			break;
+		case 3:
+			ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT,
+			    &p), 0);
+			break;
+		}
+		pthread_join(r[0].thread, NULL);
+		ck_assert_int_eq(r[0].err, 0);
+		ck_assert_uint_eq(r[0].run.vrp_exit_reason, VM_EXIT_NONE);
+		ck_assert_uint_eq(stays, 1);
+	}
+	fixture_regs(&f, &regs);
+	ck_assert_uint_eq(regs.vrs_gprs[VCPU_REGS_RIP], RIP + 16);
+}
+END_TEST
+
+START_TEST(runs_of_one_vcpu_take_turns)
+{
+	struct vcpu_reg_state regs;
+	struct runner r[8];
+
+	inside = inside_max = stays = done = 0;
+	sim_svm.guest = guest_spins;
+	for (int i = 0; i < 8; i++) {
+		r[i].vcpu = 0;
+		ck_assert_int_eq(pthread_create(&r[i].thread, NULL, runs, &r[i]),
+		    0);
+	}
+	/* They wait for each other; who wants the registers does not. */
+	f.run.vrp_vcpu_id = 0;
+	while (sync_load(&done) < 8)
+		fixture_regs(&f, &regs);
+	for (int i = 0; i < 8; i++) {
+		pthread_join(r[i].thread, NULL);
+		ck_assert_int_eq(r[i].err, 0);
+		ck_assert_uint_eq(r[i].run.vrp_exit_reason, VM_EXIT_NONE);
+	}
+	ck_assert_uint_le(inside_max, 1);
+}
+END_TEST
+
+START_TEST(a_second_run_does_not_disturb_the_first)
+{
+	struct vcpu_reg_state regs;
+	struct runner r[2];
+
+	go(r, 1);
+	r[1].vcpu = 0;
+	pthread_create(&r[1].thread, NULL, runs, &r[1]);
+	usleep(2000);
+	ck_assert_uint_eq(sync_load(&done), 0);
+	ck_assert_uint_eq(sync_load(&stays), 1);
+	f.run.vrp_vcpu_id = 0;
+	while (sync_load(&done) < 2)
+		fixture_regs(&f, &regs);
+	pthread_join(r[0].thread, NULL);
+	pthread_join(r[1].thread, NULL);
+}
+END_TEST
+
+static _Thread_local bool interrupted;
+
+static bool
+this_thread_is_interrupted(void)
+{
+	return interrupted;
+}
+
+static uint32_t let_go;
+
+/* Does not hear the kick: as if it were far away in the host. */
+static void
+guest_is_deaf(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+{
+	(void)gpr;
+	(void)arg;
+	sync_store(&inside, 1);
+	wait_for(&let_go, 1);
+	vmcb->exitcode = SVM_VMEXIT_SHUTDOWN;
+}
+
+START_TEST(a_signal_ends_the_wait_for_a_vcpu)
+{
+	struct vm_rwregs_params p = { .vrwp_vm_id = f.vm };
+	struct vm_resetcpu_params reset = { .vrp_vm_id = f.vm };
+	struct vm_mprotect_ept_params protect = { .vmep_vm_id = f.vm,
+	    .vmep_size = 0x1000, .vmep_prot = VMM_PROT_READ };
+	struct runner r = { .vcpu = 0 };
+
+	inside = let_go = 0;
+	host_user.on_signal_pending = this_thread_is_interrupted;
+	sim_svm.guest = guest_is_deaf;
+	pthread_create(&r.thread, NULL, runs, &r);
+	wait_for(&inside, 1);
+	interrupted = true;
+	f.run.vrp_vcpu_id = 0;
+	f.run.vrp_irq = VMM_NO_IRQ;
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_READREGS, &p), -EINTR);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_WRITEREGS, &p), -EINTR);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_RESETCPU, &reset), -EINTR);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &protect),
+	    -EINTR);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_RUN, &f.run), -EINTR);
+	interrupted = false;
+	sync_store(&let_go, 1);
+	pthread_join(r.thread, NULL);
+	ck_assert_int_eq(r.err, 0);
+	ck_assert_uint_eq(r.run.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
+}
+END_TEST
+
+/* One vCPU is inside when another one's client protects a page. */
+static uint8_t first_asid, second_control;
+static uint32_t second_asid;
+
+static void
+guest_is_flushed(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+{
+	if (sync_load(&stays) == 0) {
+		first_asid = (uint8_t)vmcb->guest_asid;
+		guest_spins(vmcb, gpr, arg);
+		return;
+	}
+	second_control = vmcb->tlb_control;
+	second_asid = vmcb->guest_asid;
+	vmcb->exitcode = SVM_VMEXIT_SHUTDOWN;
+}
+
+START_TEST(a_protection_reaches_running_vcpus)
+{
+	const struct step touch = { .code = SVM_VMEXIT_NPF, .info1 = 6,
+	    .info2 = 0x200000 };
+	struct vm_mprotect_ept_params p = { .vmep_vm_id = f.vm,
+	    .vmep_sgpa = 0x200000, .vmep_size = 0x1000,
+	    .vmep_prot = VMM_PROT_READ };
+	struct runner r = { .vcpu = 1 };
+
+	f.run.vrp_vcpu_id = 0;
+	ck_assert_int_eq(fixture_steps(&f, &s, &touch, 1, VMM_NO_IRQ), 0);
+	inside = stays = 0;
+	sim_svm.guest = guest_is_flushed;
+	pthread_create(&r.thread, NULL, runs, &r);
+	wait_for(&inside, 1);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &p), 0);
+	/* When it returns, the other has left. */
+	ck_assert_uint_eq(inside, 0);
+	ck_assert_uint_eq(host_user.kick_waits, 1);
+	pthread_join(r.thread, NULL);
+	ck_assert_uint_eq(r.run.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
+	if (sim_svm.flush_by_asid)
+		ck_assert_uint_eq(second_control, VMCB_TLB_FLUSH_ASID);
+	else
+		ck_assert_uint_ne(second_asid, first_asid);
+}
+END_TEST
+
+static uint32_t ended;
+
+static void *
+terminates(void *arg)
+{
+	int err = term(*(uint32_t *)arg);
+
+	if (err == 0)
+		sync_add(&ended, 1);
+	else
+		ck_assert_int_eq(err, -ENOENT);
+	return NULL;
+}
+
+START_TEST(only_one_of_many_ends_a_vm)
+{
+	for (int round = 0; round < 20; round++) {
+		struct runner r[2];
+		pthread_t t[4];
+		uint32_t vm = f.vm;
+
+		for (uint32_t i = 0; i < 2; i++) {
+			f.run.vrp_vcpu_id = i;
+			fixture_long_mode(&f, RIP);
+		}
+		go(r, 2);
+		ended = 0;
+		for (int i = 0; i < 4; i++)
+			pthread_create(&t[i], NULL, terminates, &vm);
+		for (int i = 0; i < 4; i++)
+			pthread_join(t[i], NULL);
+		for (int i = 0; i < 2; i++)
+			pthread_join(r[i].thread, NULL);
+		ck_assert_uint_eq(ended, 1);
+		ck_assert_int_eq(host_user.watches_live, 0);
+		{
+			struct vm_create_params p;
+
+			fixture_create_params(&f, &p, 2);
+			ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_CREATE, &p), 0);
+			f.vm = f.run.vrp_vm_id = p.vcp_id;
+		}
+	}
+}
+END_TEST
+
+/* Guests that write to what is theirs alone. */
+static void
+guest_counts(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+{
+	(void)arg;
+	vmcb->exitcode = ++gpr[VCPU_REGS_RBX] % 50 ? SVM_VMEXIT_INTR :
+	    SVM_VMEXIT_SHUTDOWN;
+}
+
+struct counter {
+	pthread_t thread;
+	uint32_t vm;
+};
+
+static void *
+counts(void *arg)
+{
+	const struct counter *c = arg;
+	struct vm_exit exit;
+	struct vm_run_params p = { .vrp_vm_id = c->vm, .vrp_irq = VMM_NO_IRQ,
+	    .vrp_exit = &exit };
+
+	for (uint64_t n = 1; n <= 20; n++) {
+		ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_RUN, &p), 0);
+		ck_assert_uint_eq(p.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
+		ck_assert_uint_eq(exit.vrs.vrs_gprs[VCPU_REGS_RBX], n * 50);
+		host_user_set_cpu((unsigned int)(n + c->vm) % HOST_USER_CPUS);
+	}
+	return NULL;
+}
+
+START_TEST(two_vms_do_not_meet)
+{
+	struct counter c[2];
+
+	c[0].vm = f.vm;
+	ck_assert_int_eq(create(&f.session, &c[1].vm), 0);
+	sim_svm.guest = guest_counts;
+	for (int i = 0; i < 2; i++)
+		pthread_create(&c[i].thread, NULL, counts, &c[i]);
+	for (int i = 0; i < 2; i++)
+		pthread_join(c[i].thread, NULL);
+}
+END_TEST
+
+/* --- All at once ---------------------------------------------------------------------------------- */
+
+static uint32_t latest, over;
+
+static void *
+disturbs(void *arg)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)arg;
+
+	while (!sync_load(&over)) {
+		uint32_t vm = sync_load(&latest) - (uint32_t)rand_r(&seed) % 2;
+		uint32_t vcpu = (uint32_t)rand_r(&seed) % VCPUS;
+		struct vm_exit exit;
+		struct vm_info_result info[4];
+		struct vm_run_params run = { .vrp_vm_id = vm,
+		    .vrp_vcpu_id = vcpu, .vrp_irq = VMM_NO_IRQ,
+		    .vrp_exit = &exit };
+		struct vm_rwregs_params regs = { .vrwp_vm_id = vm,
+		    .vrwp_vcpu_id = vcpu, .vrwp_mask = VM_RWREGS_ALL };
+		struct vm_intr_params intr = { .vip_vm_id = vm,
+		    .vip_vcpu_id = vcpu, .vip_intr = 1 };
+		struct vm_info_params list = { .vip_size = sizeof(info),
+		    .vip_info = info };
+		struct vm_mprotect_ept_params protect = { .vmep_vm_id = vm,
+		    .vmep_vcpu_id = vcpu, .vmep_size = 0x1000,
+		    .vmep_prot = VMM_PROT_READ };
+		int err = 0;
+
+		switch (rand_r(&seed) % 6) {
+		case 0:
+		case 1:
+			err = fixture_ioctl(&f, VMM_IOC_RUN, &run);
+			break;
+		case 2:
+			err = fixture_ioctl(&f, VMM_IOC_READREGS, &regs);
+			break;
+		case 3:
+			err = fixture_ioctl(&f, VMM_IOC_INTR, &intr);
+			break;
+		case 4:
+			err = fixture_ioctl(&f, VMM_IOC_INFO, &list);
+			break;
+		case 5:
+			err = fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &protect);
+			break;
+		}
+		if (err != 0 && err != -ENOENT && err != -EBUSY)
+			host_user_panic("error %d", err);
+	}
+	return NULL;
+}
+
+START_TEST(vms_come_and_go_under_everybody_s_hands)
+{
+	pthread_t t[4];
+
+	sim_svm.guest = guest_counts;
+	latest = f.vm;
+	over = 0;
+	for (uintptr_t i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, disturbs, (void *)(i + 1));
+	for (int i = 0; i < 60; i++) {
+		uint32_t id;
+
+		ck_assert_int_eq(create(&f.session, &id), 0);
+		sync_store(&latest, id);
+		ck_assert_int_eq(term(id - 1), 0);
+	}
+	sync_store(&over, 1);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	ck_assert_int_eq(host_user.watches_live, 2);
+	ck_assert_int_eq(host_user.as_live, 1);
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *const tests[] = {
+		create_without_memory_leaves_nothing,
+		a_fault_without_memory_can_be_tried_again,
+		a_cpu_that_cannot_undoes_the_others,
+		another_hypervisor_is_left_alone,
+		close_ends_its_own_vms,
+		term_ends_running_vcpus,
+		close_ends_running_vcpus,
+		others_get_at_a_running_vcpu,
+		runs_of_one_vcpu_take_turns,
+		a_second_run_does_not_disturb_the_first,
+		a_signal_ends_the_wait_for_a_vcpu,
+		a_protection_reaches_running_vcpus,
+		only_one_of_many_ends_a_vm,
+		two_vms_do_not_meet,
+		vms_come_and_go_under_everybody_s_hands,
+	};
+
+	return fixture_main("life", tests, sizeof(tests) / sizeof(tests[0]),
+	    start, start_bare, stop);
+}
