@@ -44,4 +44,10 @@ OUTPUTS: tuple[Output, ...] = (
     Output("svm_controls.c.j2", "gen/svm_controls.c", ("controls",)),
     Output("vmcs.h.j2", "gen/vmcs.h", ("vmcs_fields",)),
     Output("vmcs.c.j2", "gen/vmcs.c", ("vmcs_fields",)),
+    Output("vmx_controls.h.j2", "gen/vmx_controls.h", ("controls",)),
+    Output("vmx_controls.c.j2", "gen/vmx_controls.c", ("controls",)),
+    Output("vmx_msrbm.h.j2", "gen/vmx_msrbm.h", ("msrs",)),
+    Output("vmx_msrbm.c.j2", "gen/vmx_msrbm.c", ("msrs",)),
+    Output("vmx_registers.h.j2", "gen/vmx_registers.h", ("registers",)),
+    Output("vmx_registers.c.j2", "gen/vmx_registers.c", ("registers",)),
 )

@@ -10,6 +10,7 @@ from gen.load import Map
 from gen.model.bits import parse_range
 from gen.model.exit_reasons import Exits
 from gen.model.vmcb_fields import Vmcb
+from gen.model.vmx_controls import ON, VmxControl, VmxControls, build_vmx
 from gen.spec import Spec
 
 NAME_TWICE = Message("the name '{name}' stands twice", "rename one, the first is at {place}")
@@ -33,11 +34,14 @@ CAP_UNUSED = Message("'{name}' needs '{cap}', which the driver does not look at"
 NEEDS_POLICY = Message("'{name}' is {policy} and needs a capability", "policy: wanted")
 WANTED_FREE = Message("'{name}' is wanted and waits for nothing",
                       "needs: a capability, or required")
-NO_EXIT = Message("'{name}' turns exit '{exit}' on, which exit_reasons.yaml does not have for SVM",
-                  "the name of a row with an SVM code")
+NO_COLUMN = Message("'{name}' has no bit of either vendor", "svm, vmx, or both")
+ONLY_VMX = Message("'{name}' is {policy}, which SVM does not have",
+                   "required, wanted, dynamic or refused")
+NO_EXIT = Message("'{name}' turns exit '{exit}' on, which exit_reasons.yaml does not have for {vendor}",
+                  "the name of a row with a number of that vendor")
 ERROR_EXIT = Message("'{name}' turns exit '{exit}' on, whose action is error",
                      "an action in exit_reasons.yaml, or policy: refused")
-DEAD_EXIT = Message("exit '{exit}' has action '{action}' but no control turns it on",
+DEAD_EXIT = Message("exit '{exit}' has action '{action}' but no {vendor} control turns it on",
                     "a control with this exit that is not refused, or action: error")
 VALUE_WIDE = Message("value {value} does not fit in '{field}'", "at most {limit}")
 
@@ -111,6 +115,7 @@ class Controls:
     controls: tuple[Control, ...]
     words: tuple[WordSetting, ...]
     values: tuple[Setting, ...]
+    vmx: VmxControls
 
     @property
     def used_caps(self) -> tuple[Cap, ...]:
@@ -130,9 +135,10 @@ def build(spec: Spec, errors: Errors) -> Controls:
     exits: Exits = spec.model("exit_reasons")
     caps = _caps(doc, errors)
     controls = _controls(doc, vmcb, caps, errors)
-    _check_exits(doc, controls, exits, errors)
+    vmx = build_vmx(spec, doc, errors)
+    _check_exits(controls, vmx.controls, exits, errors)
     words = tuple(_word(row, vmcb, controls) for row in doc["svm_words"])
-    return Controls(caps, controls, words, _values(doc, vmcb, caps, errors))
+    return Controls(caps, controls, words, _values(doc, vmcb, caps, errors), vmx)
 
 
 def _caps(doc: Map, errors: Errors) -> tuple[Cap, ...]:
@@ -172,6 +178,12 @@ def _controls(doc: Map, vmcb: Vmcb, caps: tuple[Cap, ...], errors: Errors) -> tu
         if name in names:
             errors.add(row, NAME_TWICE, "control", name=name, place=where(names[name]))
         names.setdefault(name, row)
+        if "svm" not in row:
+            if "vmx" not in row:
+                errors.add(row, NO_COLUMN, "control", name=name)
+            continue
+        if row["policy"] in ("fallback", "default1"):
+            errors.add(row, ONLY_VMX, "policy", name=name, policy=row["policy"])
         control = _control(row, widths, errors)
         if control is None:
             continue
@@ -238,20 +250,35 @@ def _check_named(control: Control, vmcb: Vmcb, errors: Errors) -> None:
                    word=control.word)
 
 
-def _check_exits(doc: Map, controls: tuple[Control, ...], exits: Exits, errors: Errors) -> None:
-    rows = {item.name: item for item in exits.exits if item.svm}
-    on: set[str] = set()
-    for control in controls:
-        for name in control.exits:
-            if name not in rows:
-                errors.add(control.row, NO_EXIT, "exits", name=control.name, exit=name)
-            elif control.policy != "refused":
-                on.add(name)
-                if rows[name].action == "error":
-                    errors.add(control.row, ERROR_EXIT, "exits", name=control.name, exit=name)
-    for name, item in rows.items():
-        if item.action != "error" and name not in on:
-            errors.add(item.row, DEAD_EXIT, "action", exit=name, action=item.action)
+def _check_exits(svm: tuple[Control, ...], vmx: tuple[VmxControl, ...], exits: Exits,
+                 errors: Errors) -> None:
+    """Exits that a vendor has are turned on by its controls, and the others are not asked for."""
+    rows = {item.name: item for item in exits.exits}
+    on: dict[str, set[str]] = {"SVM": set(), "VMX": set()}
+    named: dict[str, set[str]] = {"SVM": set(), "VMX": set()}
+    both: tuple[tuple[str, tuple[Control | VmxControl, ...]], ...] = (("SVM", svm), ("VMX", vmx))
+    for vendor, controls in both:
+        for control in controls:
+            for name in control.exits:
+                known = name in rows and (rows[name].svm if vendor == "SVM" else rows[name].vmx)
+                if not known and not (control.policy == "refused" and name in rows):
+                    errors.add(control.row, NO_EXIT, "exits", name=control.name, exit=name,
+                               vendor=vendor)
+                named[vendor].add(name)
+                # The fallback's exits come only where there is a fallback.
+                if known and control.policy in ON:
+                    on[vendor].add(name)
+                    if rows[name].action == "error":
+                        errors.add(control.row, ERROR_EXIT, "exits", name=control.name, exit=name)
+    for item in exits.exits:
+        if any(number.unconditional for number in item.vmx):
+            on["VMX"].add(item.name)
+    for item in exits.exits:
+        for vendor, other, numbers in (("SVM", "VMX", item.svm), ("VMX", "SVM", item.vmx)):
+            refused = item.name in named[vendor] and item.name in on[other]
+            if numbers and item.action != "error" and item.name not in on[vendor] and not refused:
+                errors.add(item.row, DEAD_EXIT, "action", exit=item.name, action=item.action,
+                           vendor=vendor)
 
 
 def _word(row: Map, vmcb: Vmcb, controls: tuple[Control, ...]) -> WordSetting:

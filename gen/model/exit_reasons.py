@@ -39,6 +39,7 @@ NO_INSNS = Message("exit '{exit}' moves RIP past an instruction it does not name
 EXTRA_INSNS = Message("exit '{exit}' keeps RIP and has insns", "drop 'insns'")
 UNKNOWN_INSN = Message("exit '{exit}': '{insn}' is no instruction of insns.yaml", "one of {known}")
 NO_VECTOR = Message("exit '{exit}' injects nothing", "vector: an exception of arch.yaml")
+NO_LAYOUT = Message("'{layout}' is no exit qualification of vmcs_fields.yaml", "one of {known}")
 UNKNOWN_VECTOR = Message("'{vector}' is no exception of arch.yaml", "one of {known}")
 
 # action -> (key that chooses, its words and the functions behind them; "" is the default)
@@ -63,6 +64,8 @@ class Number:
     value: int
     name: str  # public, without prefix
     vector: int | None  # VMX: vector that tells it from others with this reason
+    unconditional: bool = False  # VMX: no control turns it on
+    qualification: str = ""  # VMX: layout of the exit qualification
 
     @property
     def word(self) -> str:
@@ -132,7 +135,9 @@ def build(spec: Spec, errors: Errors) -> Exits:
     vectors = {row["exception"]: int(row["vector"]) for row in spec.doc("arch")["exceptions"]}
     insns = {row["insn"]: f"INSN_{row['insn'].upper()}"
              for row in spec.doc("insns")["instructions"]}
-    exits = tuple(_exit(row, vectors, insns, errors) for row in doc["exits"])
+    layouts = {row["layout"]: row for row in spec.doc("vmcs_fields")["layouts"]
+               if row["layout"].startswith("qual_")}
+    exits = tuple(_exit(row, vectors, insns, layouts, errors) for row in doc["exits"])
     seen: dict[str, Map] = {}
     for item in exits:
         if item.name in _TAKEN:
@@ -146,10 +151,11 @@ def build(spec: Spec, errors: Errors) -> Exits:
     return Exits(exits, svm, vmx, by_vector)
 
 
-def _exit(row: Map, vectors: dict[str, int], insns: dict[str, str], errors: Errors) -> Exit:
+def _exit(row: Map, vectors: dict[str, int], insns: dict[str, str], layouts: dict[str, Map],
+          errors: Errors) -> Exit:
     name = row["exit"]
     svm = _svm_numbers(row, errors)
-    vmx = _vmx_numbers(row, vectors, errors)
+    vmx = _vmx_numbers(row, vectors, layouts, errors)
     if not svm and not vmx:
         errors.add(row, NO_NUMBER, exit=name)
     vector = 0
@@ -238,11 +244,20 @@ def _svm_numbers(row: Map, errors: Errors) -> tuple[Number, ...]:
     return tuple(numbers)
 
 
-def _vmx_numbers(row: Map, vectors: dict[str, int], errors: Errors) -> tuple[Number, ...]:
+def _qualification(item: Map, layouts: dict[str, Map], errors: Errors) -> str:
+    word = str(item.get("qualification", ""))
+    if word and word not in layouts:
+        errors.add(item, NO_LAYOUT, "qualification", layout=word, known=", ".join(layouts))
+    return word
+
+
+def _vmx_numbers(row: Map, vectors: dict[str, int], layouts: dict[str, Map],
+                 errors: Errors) -> tuple[Number, ...]:
     items = _items(row["vmx"])
     _default_names(row, items, errors)
     return tuple(Number(item["reason"], item.get("name", row["exit"].upper()),
-                        _vector(item, vectors, errors)) for item in items)
+                        _vector(item, vectors, errors), "unconditional" in item,
+                        _qualification(item, layouts, errors)) for item in items)
 
 
 def _claim_svm(exits: tuple[Exit, ...], errors: Errors) -> tuple[tuple[Number, Exit], ...]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""msrs.yaml: the policy table, the shadow slots, and what is open in SVM's permission map."""
+"""msrs.yaml: the policy table, the slots, and what is open in the vendors' permission maps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gen.errors import Errors, Message, where
 from gen.load import Map
 from gen.model.cpuid import Cpuid
+from gen.model.vmcs_fields import Vmcs
 from gen.spec import Spec
 
 SAME_NAME = Message("MSR name '{name}' stands twice", "one name an MSR, the first is at {first}")
@@ -38,6 +39,13 @@ HIDDEN = Message("MSR '{name}': works although CPUID hides '{feature}'",
 COUNT_STATE = Message("MSR '{name}': count with an MSR that passes or that the driver keeps",
                       "count is for fault, constant and ignore")
 
+NO_VMCS = Message("MSR '{name}': the VMCS has neither guest_{name} nor guest_ia32_{name}",
+                  "context vmx: lists, or a field of vmcs_fields.yaml")
+
+# First index and the offset of its bits in VMX's read bitmaps; those for writes follow, as far
+# away as both are long (SDM 3C 25.6.9).
+VMX_BANKS = ((0x00000000, 0x000), (0xC0000000, 0x400))
+VMX_WRITE = 0x800
 # First index and the offset of its bits in SVM's map (APM 2 15.11).
 SVM_BANKS = ((0x00000000, 0x0000), (0xC0000000, 0x0800), (0xC0010000, 0x1000))
 BANK_SIZE = 0x2000
@@ -79,7 +87,7 @@ class Msr:
 
 @dataclass(frozen=True)
 class Hole:
-    """One byte of SVM's permission map and the bits that are open in it."""
+    """One byte of a permission map and the bits that are open in it."""
 
     byte: int
     mask: int
@@ -93,11 +101,18 @@ class Msrs:
     readers: tuple[str, ...]
     writers: tuple[str, ...]
     svm_open: tuple[Hole, ...]
+    vmx_open: tuple[Hole, ...]
+
+    @property
+    def vmx_lists(self) -> tuple[Msr, ...]:
+        """Those that the driver switches on VMX."""
+        return tuple(msr for msr in self.msrs if msr.vmx == "lists")
 
 
 def build(spec: Spec, errors: Errors) -> Msrs:
     doc = spec.doc("msrs")
     cpuid: Cpuid = spec.model("cpuid")
+    vmcs: Vmcs = spec.model("vmcs_fields")
     msrs: list[Msr] = []
     names: dict[str, Map] = {}
     indices: dict[int, tuple[Msr, Map]] = {}
@@ -107,6 +122,7 @@ def build(spec: Spec, errors: Errors) -> Msrs:
             errors.add(row, INDEX_ORDER, name=row["msr"], index=row["index"], before=last)
         last = row["index"]
         _check_row(row, cpuid, errors)
+        _check_vmcs(row, vmcs, errors)
         msr = _msr(row, errors)
         if msr.name in names:
             errors.add(row, SAME_NAME, name=msr.name, first=where(names[msr.name]))
@@ -125,7 +141,15 @@ def build(spec: Spec, errors: Errors) -> Msrs:
         readers=tuple(msr.name for msr in msrs if msr.read == "emulate"),
         writers=tuple(msr.name for msr in msrs if msr.write == "emulate"),
         svm_open=_svm_open(msrs),
+        vmx_open=_vmx_open(msrs),
     )
+
+
+def _check_vmcs(row: Map, vmcs: Vmcs, errors: Errors) -> None:
+    name = row["msr"]
+    if row.get("context", {}).get("vmx") == "vmcs" and not any(
+            vmcs.field(f"guest_{prefix}{name}") for prefix in ("", "ia32_")):
+        errors.add(row["context"], NO_VMCS, "vmx", name=name)
 
 
 def _check_row(row: Map, cpuid: Cpuid, errors: Errors) -> None:
@@ -140,7 +164,8 @@ def _check_row(row: Map, cpuid: Cpuid, errors: Errors) -> None:
         errors.add(row, PASS_CONTEXT, name=name)
     if context is not None and not passes:
         errors.add(row, NO_PASS, "context", name=name)
-    if passes and _svm_place(row["index"]) is None:
+    if passes and not all({"intel": _vmx_place, "amd": _svm_place}[vendor](row["index"])
+                          for vendor in _vendors(row)):
         errors.add(row, PASS_RANGE, name=name)
     kept = "shadow" in (read, write) or "emulate" in (read, write) or "slot" in row
     if ("reset" in row or "writable" in row) and not kept:
@@ -211,7 +236,8 @@ def _msr(row: Map, errors: Errors) -> Msr:
         read="constant" if isinstance(row["read"], Map) else row["read"],
         write=row["write"],
         constant=constant,
-        slot="slot" in row or "shadow" in (row["read"], row["write"]),
+        slot=("slot" in row or "shadow" in (row["read"], row["write"])
+              or context.get("vmx") == "lists"),
         writable=row.get("writable", 0),
         reset=row.get("reset", 0),
         check=row.get("check", "none"),
@@ -243,4 +269,27 @@ def _svm_open(msrs: list[Msr]) -> tuple[Hole, ...]:
         mask = (1 if msr.read == "pass" else 0) | (2 if msr.write == "pass" else 0)
         masks[byte] = masks.get(byte, 0) | mask << bit
         names.setdefault(byte, []).append(msr.name)
+    return tuple(Hole(byte, mask, tuple(names[byte])) for byte, mask in sorted(masks.items()))
+
+
+def _vmx_place(index: int) -> tuple[int, int] | None:
+    """Byte and bit of an MSR's read intercept."""
+    for first, offset in VMX_BANKS:
+        if first <= index < first + BANK_SIZE:
+            return offset + (index - first) // 8, (index - first) % 8
+    return None
+
+
+def _vmx_open(msrs: list[Msr]) -> tuple[Hole, ...]:
+    masks: dict[int, int] = {}
+    names: dict[int, list[str]] = {}
+    for msr in msrs:
+        place = _vmx_place(msr.index)
+        if place is None or "intel" not in msr.vendors or msr.vmx == "none":
+            continue
+        for policy, offset in ((msr.read, 0), (msr.write, VMX_WRITE)):
+            if policy == "pass":
+                byte = place[0] + offset
+                masks[byte] = masks.get(byte, 0) | 1 << place[1]
+                names.setdefault(byte, []).append(msr.name)
     return tuple(Hole(byte, mask, tuple(names[byte])) for byte, mask in sorted(masks.items()))

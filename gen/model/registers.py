@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""registers.yaml: the register table, and code to move registers between VMCB and client."""
+"""registers.yaml: the register table, and code to move registers between hardware and client."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from gen.errors import Errors, Message, where
 from gen.load import Map
+from gen.model.controls import Controls
 from gen.model.msrs import Msrs
 from gen.model.vmcb_fields import Vmcb
+from gen.model.vmcs_fields import Vmcs, VmcsField
 from gen.spec import Spec
 
 SAME_NAME = Message("register '{name}' stands twice", "one row a name, the first is at {first}")
@@ -34,8 +36,19 @@ SAME_FIELD = Message("register '{name}': VMCB field '{field}' is register '{othe
                      "one place a register, the other is at {first}")
 NO_SLOT = Message("register '{name}': MSR '{slot}' has no slot",
                   "an MSR of msrs.yaml with slot or shadow")
+NO_GUEST_FIELD = Message("'{name}': the VMCS has no guest field '{field}'",
+                         "a field of vmcs_fields.yaml with group guest")
+NO_CONTROL_FIELD = Message("register '{name}': the VMCS has no control field '{field}'",
+                           "a field of vmcs_fields.yaml with group control")
+GUEST_FIELD_TWICE = Message("'{name}': VMCS field '{field}' is '{other}' too",
+                            "one place a register, the other is at {first}")
+NOT_SWITCHED = Message("'{name}': VMCS field '{field}' waits for {control}, which is {policy}",
+                       "policy: required for {control} in controls.yaml")
 NO_MSR = Message("register '{name}': no MSR '{msr}'",
                  "an MSR of msrs.yaml whose VMX context is lists")
+
+_TABLE_PARTS = ("base", "limit")
+_SEGMENT_PARTS = ("selector", "base", "limit", "access_rights")
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,8 @@ class Register:
     check: str
     get: str  # C expression for the value, on SVM
     put: str  # C statement that stores `value`, on SVM; empty: dropped
+    vmx_get: str  # the same on VMX
+    vmx_put: str
     doc: str
 
     @property
@@ -65,6 +80,7 @@ class Segment:
     field: str
     quirk: str
     table: bool  # GDTR or IDTR: base and limit only
+    vmx: str  # VMCS_STEM of its fields
     doc: str
 
     @property
@@ -91,6 +107,11 @@ class Registers:
     checks: tuple[str, ...]
 
     @property
+    def shadowed(self) -> tuple[Register, ...]:
+        """Registers of which the guest on VMX owns some bits only."""
+        return tuple(register for register in self.all if "vmx_owned_" in register.vmx_get)
+
+    @property
     def all(self) -> tuple[Register, ...]:
         return tuple(register for group in self.groups for register in group.registers)
 
@@ -103,6 +124,7 @@ def build(spec: Spec, errors: Errors) -> Registers:
     found: dict[str, list[Register]] = {group: [] for group in members}
     names: dict[str, Map] = {}
     fields: dict[tuple[str, str], Map] = {}
+    vmcs = _VmcsPlaces(spec.model("vmcs_fields"), spec.model("controls"), errors)
     for row in doc["registers"]:
         name, group = row["register"], row["group"]
         if name in names:
@@ -112,16 +134,16 @@ def build(spec: Spec, errors: Errors) -> Registers:
             errors.add(row, NO_GROUP, "group", name=name, group=group, known=", ".join(members))
             continue
         _check_index(row, len(found[group]), errors)
-        _check_vmx(row, msrs, errors)
-        get, put = _svm(row, vmcb, msrs, fields, errors)
         found[group].append(Register(name, group, members[group], row.get("index", 0),
-                                     row.get("check", "none"), get, put, row["doc"]))
+                                     row.get("check", "none"),
+                                     *_svm(row, vmcb, msrs, fields, errors),
+                                     *_vmx(row, vmcs, msrs, errors), row["doc"]))
     groups = tuple(Group(row["group"], members[row["group"]], row["doc"],
                          tuple(found[row["group"]])) for row in doc["groups"])
     checks = dict.fromkeys(register.check for group in groups for register in group.registers)
     return Registers(
         groups=groups,
-        segments=_segments(doc, vmcb, members.get("sregs", ""), fields, errors),
+        segments=_segments(doc, vmcb, vmcs, members.get("sregs", ""), fields, errors),
         checks=("none", *(check for check in checks if check != "none")),
     )
 
@@ -147,13 +169,71 @@ def _check_index(row: Map, expected: int, errors: Errors) -> None:
                    expected=expected)
 
 
-def _check_vmx(row: Map, msrs: Msrs, errors: Errors) -> None:
+class _VmcsPlaces:
+    """VMCS fields that hold registers: each there, switched, and used once."""
+
+    def __init__(self, vmcs: Vmcs, controls: Controls, errors: Errors) -> None:
+        self._vmcs = vmcs
+        self._controls = controls
+        self._errors = errors
+        self._owners: dict[str, tuple[str, Map]] = {}
+
+    def claim(self, node: Map, key: str, field: str, name: str) -> str:
+        """The C name of a guest field."""
+        found = self._vmcs.field(field)
+        if found is None or found.group != "guest":
+            self._errors.add(node, NO_GUEST_FIELD, key, name=name, field=field)
+        else:
+            self._check_switched(node, key, found, name)
+        other, place = self._owners.setdefault(field, (name, node))
+        if place is not node:
+            self._errors.add(node, GUEST_FIELD_TWICE, key, name=name, field=field, other=other,
+                             first=where(place))
+        return f"VMCS_{field.upper()}"
+
+    def control(self, node: Map, key: str, name: str) -> str:
+        """The C name of a control field that goes with a register."""
+        field = node[key]
+        found = self._vmcs.field(field)
+        if found is None or found.group != "control":
+            self._errors.add(node, NO_CONTROL_FIELD, key, name=name, field=field)
+        return f"VMCS_{field.upper()}"
+
+    def _check_switched(self, node: Map, key: str, field: VmcsField, name: str) -> None:
+        for control in field.needs:
+            policy = self._controls.vmx.policy(control)
+            if policy not in ("required", ""):
+                self._errors.add(node, NOT_SWITCHED, key, name=name, field=field.name,
+                                 control=control, policy=policy)
+
+
+def _vmx(row: Map, vmcs: _VmcsPlaces, msrs: Msrs, errors: Errors) -> tuple[str, str]:
+    """How to read and write a register on VMX, as C."""
     name, vmx = row["register"], row["vmx"]
-    if "slot" in vmx:
-        _slot(vmx, name, msrs, errors)
-    if "list" in vmx and not any(msr.name == vmx["list"] and msr.vmx == "lists"
-                                 for msr in msrs.msrs):
-        errors.add(vmx, NO_MSR, "list", name=name, msr=vmx["list"])
+    if "field" in vmx:
+        field = vmcs.claim(vmx, "field", vmx["field"], name)
+        if "shadow" not in vmx:
+            return f"vmx_vmread({field})", f"vmx_vmwrite({field}, value);"
+        shadow = vmcs.control(vmx, "shadow", name)
+        owned = f"&vmx_owned_{name}"
+        return (f"owned_read({field}, {shadow}, {owned})",
+                f"owned_write({field}, {shadow}, {owned}, value);")
+    if "list" in vmx:
+        if not any(msr.name == vmx["list"] and msr.vmx == "lists" for msr in msrs.msrs):
+            errors.add(vmx, NO_MSR, "list", name=name, msr=vmx["list"])
+        place = f"v->msr[MSR_SLOT_{vmx['list'].upper()}]"
+    elif "slot" in vmx:
+        place = _slot(vmx, name, msrs, errors)
+    else:
+        place = _software(vmx["software"], row)
+    return place, f"{place} = value;"
+
+
+def _software(word: str, row: Map) -> str:
+    """Where struct vcpu keeps a register."""
+    if word == "gpr":
+        return f"v->gpr[REG_{row['register'].upper()}]"
+    return f"v->dr[{row.get('index', 0)}]" if word == "dr" else f"v->{word}"
 
 
 def _slot(node: Map, name: str, msrs: Msrs, errors: Errors) -> str:
@@ -173,8 +253,7 @@ def _svm(row: Map, vmcb: Vmcb, msrs: Msrs, fields: dict[tuple[str, str], Map],
     if "slot" in svm:
         place = _slot(svm, name, msrs, errors)
     else:
-        place = {"gpr": f"v->gpr[REG_{name.upper()}]", "dr": f"v->dr[{row.get('index', 0)}]",
-                 "xcr0": "v->xcr0"}[svm["software"]]
+        place = _software(svm["software"], row)
     return place, f"{place} = value;"
 
 
@@ -220,8 +299,8 @@ def _claim(svm: Map, name: str, vmcb: Vmcb, fields: dict[tuple[str, str], Map], 
     fields[key] = owner
 
 
-def _segments(doc: Map, vmcb: Vmcb, member: str, fields: dict[tuple[str, str], Map],
-              errors: Errors) -> tuple[Segment, ...]:
+def _segments(doc: Map, vmcb: Vmcb, vmcs: _VmcsPlaces, member: str,
+              fields: dict[tuple[str, str], Map], errors: Errors) -> tuple[Segment, ...]:
     segments: list[Segment] = []
     names: dict[str, Map] = {}
     expected = 0
@@ -235,9 +314,13 @@ def _segments(doc: Map, vmcb: Vmcb, member: str, fields: dict[tuple[str, str], M
         elif "index" in row and row["index"] != expected:
             errors.add(row, INDEX_ORDER, "index", name=name, index=row["index"], group="sregs",
                        expected=expected)
+        else:
+            for part in _TABLE_PARTS if "member" in row else _SEGMENT_PARTS:
+                vmcs.claim(row["vmx"], "fields", f"{row['vmx']['fields']}_{part}", name)
         expected += "index" in row
         _claim(row["svm"], name, vmcb, fields, True, errors)
         place = row.get("member", f"{member}[VCPU_REGS_{name.upper()}]")
         segments.append(Segment(name, place, row["svm"]["field"], row["svm"].get("quirk", "none"),
-                                "member" in row, row["doc"]))
+                                "member" in row, f"VMCS_{row['vmx']['fields'].upper()}",
+                                row["doc"]))
     return tuple(segments)
