@@ -46,7 +46,7 @@ system-ready: generate
 		tail -n 40 $(SYSTEM)/module.log; exit 1; }
 	@$(MAKE) --no-print-directory system-tests
 
-demo:			## from a source tree to the user space of a guest, step by step
+demo:			## from a source tree to the user space of a guest (VENDOR=intel)
 	@MAKE=$(MAKE) tests/system/demo
 
 check:			## all tests; the last line adds up
