@@ -322,8 +322,8 @@ START_TEST(an_unexpected_exit_fails_run_only)
 		fixture_regs(&f, &before);
 		host_user.log[0] = '\0';
 		host_user.warns = 0;
-		ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, VMM_NO_IRQ),
-		    -EINVAL);
+		ck_assert_msg(fixture_steps(&f, &s, &step, 1, VMM_NO_IRQ) ==
+		    -EINVAL, "exit %#llx", (unsigned long long)codes[i]);
 		ck_assert_uint_eq(host_user.warns, 1);
 		ck_assert_ptr_nonnull(strstr(host_user.log, "unexpected exit"));
 		fixture_regs(&f, &after);
