@@ -70,7 +70,7 @@ number_from(const char *name, unsigned int otherwise)
 	return s != NULL && *s != '\0' ? (unsigned int)atoi(s) : otherwise;
 }
 
-unsigned int
+uint64_t
 time_scale(void)
 {
 	return number_from("TIME_SCALE", 1);
@@ -265,7 +265,7 @@ run_case(const struct test_case *c, bool *stuck)
 	}
 	if (pid < 0)
 		return "no process for it";
-	end = now_ns() + (uint64_t)c->seconds * time_scale() * 1000000000u;
+	end = now_ns() + c->seconds * time_scale() * 1000000000u;
 	while ((got = waitpid(pid, &status, WNOHANG)) == 0 && now_ns() < end)
 		sleep_ms(3);
 	if (got == 0) {

@@ -76,7 +76,7 @@ void	test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 } while (0)
 
 /* How much slower this machine is than what limits of time are made for. */
-unsigned int time_scale(void);
+uint64_t time_scale(void);
 /* Sleep; time since boot. */
 void	sleep_ms(unsigned int ms);
 uint64_t now_ns(void);
