@@ -17,6 +17,9 @@
 #define MOV_TO_CR4	"\x0f\x22\xe0"
 #define CRINFO_RAX	(1ULL << 63)
 
+/* For loops: ck_assert*() writes a line to a file each time it passes. */
+#define expect(cond)	do { if (!(cond)) ck_abort_msg("%s", #cond); } while (0)
+
 static struct fixture f;
 static struct script s;
 
@@ -444,6 +447,36 @@ START_TEST(cpuid_clocks)
 }
 END_TEST
 
+static void
+with_many_leaves(void)
+{
+	sim_cpuid_set(0, UINT32_MAX, 0x23, 0x68747541, 0x444d4163, 0x69746e65);
+	sim_cpuid_set(0x80000000, UINT32_MAX, 0x8000ffff, 0, 0, 0);
+	sim_cpuid_set(0x23, UINT32_MAX, 1, 2, 3, 4);
+}
+
+/* A newer CPU than the rules know: what it has more is not shown. */
+START_TEST(cpuid_levels_end_with_the_rules)
+{
+	bool all = sim_svm.nrip_save;
+	struct cpuid c;
+	uint32_t max;
+
+	fixture_stop(&f);
+	fixture_machine = with_many_leaves;
+	fixture_start(&f, all, 2);
+	fixture_machine = NULL;
+	fixture_long_mode(&f, RIP);
+	max = cpuid(0, 0).eax;
+	ck_assert_uint_ge(max, 0x15);
+	ck_assert_uint_lt(max, 0x23);
+	c = cpuid(0x23, 0);
+	ck_assert_uint_eq(c.eax | c.ebx | c.ecx | c.edx, 0);
+	max = cpuid(0x80000000, 0).eax;
+	ck_assert_uint_lt(max, 0x80000100);
+}
+END_TEST
+
 /* --- MSRs ------------------------------------------------------------------------------- */
 
 static bool
@@ -666,6 +699,45 @@ START_TEST(pvclock_is_brought_up_to_date)
 }
 END_TEST
 
+/* A VM with one vCPU may rely on its clock alone, where the host's TSC is good. */
+START_TEST(pvclock_of_a_single_vcpu_is_stable)
+{
+	struct vm_create_params p;
+	const uint8_t *page = f.mem + 0x20100;
+
+	fixture_create_params(&f, &p, 1);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_CREATE, &p), 0);
+	f.vm = f.run.vrp_vm_id = p.vcp_id;
+	fixture_long_mode(&f, RIP);
+	ck_assert(wrmsr(0x4b564d01, 0x20101));
+	ck_assert_uint_eq(page[29], 1);
+	host_user.tsc_stable = false;
+	ck_assert(wrmsr(0x4b564d01, 0x20101));
+	ck_assert_uint_eq(page[29], 0);
+}
+END_TEST
+
+/* The client has made the page read-only: nothing is written, not in part. */
+START_TEST(pvclock_on_a_protected_page)
+{
+	struct vm_mprotect_ept_params p = { .vmep_vm_id = f.vm,
+	    .vmep_sgpa = 0x20000, .vmep_size = 0x1000,
+	    .vmep_prot = VMM_PROT_READ };
+
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &p), 0);
+	ck_assert(wrmsr(0x4b564d01, 0x20101));
+	ck_assert(wrmsr(0x4b564d00, 0x20200));
+	for (unsigned int i = 0; i < 0x1000; i++)
+		expect(f.mem[0x20000 + i] == 0);
+	p.vmep_prot = VMM_PROT_READ | VMM_PROT_WRITE;
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &p), 0);
+	sim_tsc += 2000000001;
+	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
+	ck_assert_uint_ne(f.mem[0x20100], 0);
+	ck_assert_uint_eq(f.mem[0x20100] & 1, 0);
+}
+END_TEST
+
 /* Every register of both banks and more: the rows decide, the host's are safe. */
 static struct {
 	uint32_t next, last;
@@ -691,7 +763,7 @@ guest_sweeps(struct vmcb *vmcb, uint64_t *gpr, void *arg)
 			    m->read == MSR_READ_FAULT || m->read == MSR_READ_PASS;
 		/* What is emulated may find fault with the value. */
 		if (fault || !sweep.write || m->write == MSR_WRITE_IGNORE)
-			ck_assert_uint_eq(event, fault ? GP : 0);
+			expect(event == (fault ? GP : 0));
 		if (sweep.next == sweep.last) {
 			vmcb->exitcode = SVM_VMEXIT_SHUTDOWN;
 			return;
@@ -1080,6 +1152,7 @@ main(void)
 		cpuid_xsave_leaf_follows_xcr0,
 		cpuid_levels_and_names,
 		cpuid_clocks,
+		cpuid_levels_end_with_the_rules,
 		efer_each_bit,
 		efer_nxe_flushes,
 		pat_holds_memory_types_only,
@@ -1087,6 +1160,8 @@ main(void)
 		pvclock_lies_in_one_page_of_memory,
 		pvclock_tells_the_time,
 		pvclock_is_brought_up_to_date,
+		pvclock_of_a_single_vcpu_is_stable,
+		pvclock_on_a_protected_page,
 		msr_sweep,
 		cr0_each_bit,
 		cr4_each_bit,

@@ -12,6 +12,9 @@
 #define VCPUS		2
 #define NO_MEMORY	0xe0000000ULL	/* a GPA */
 
+/* For loops: ck_assert*() writes a line to a file each time it passes. */
+#define expect(cond)	do { if (!(cond)) ck_abort_msg("%s", #cond); } while (0)
+
 static struct fixture f;
 static struct script s;
 
@@ -534,7 +537,7 @@ START_TEST(info_never_writes_beyond)
 		ck_assert_uint_eq(p.vip_size, 3 * one);
 		if (size < 3 * one)
 			for (size_t i = 0; i < 4096; i++)
-				ck_assert(page[i] == (char)0xaa);
+				expect(page[i] == (char)0xaa);
 	}
 	/* More room than there is memory: it is not used. */
 	p = (struct vm_info_params){ .vip_size = SIZE_MAX,
@@ -558,6 +561,36 @@ START_TEST(info_of_nothing)
 	ck_assert_int_eq(term(f.vm), 0);
 	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_INFO, &p), 0);
 	ck_assert_uint_eq(p.vip_info_ct, 0);
+}
+END_TEST
+
+static uint32_t listed[4], nlisted;
+
+static void
+list(struct vm *vm, void *p)
+{
+	ck_assert_ptr_eq(p, &nlisted);
+	ck_assert_uint_lt(nlisted, 4);
+	listed[nlisted++] = vm->id;
+}
+
+/* What statistics are made from: the same VMs as INFO. */
+START_TEST(every_vm_that_the_caller_may_see)
+{
+	uint32_t second;
+
+	host_user.caller.uid = 1001;
+	second = create(1, "other");
+	vmm_for_each(list, &nlisted);
+	ck_assert_uint_eq(nlisted, 1);
+	ck_assert_uint_eq(listed[0], second);
+	host_user.caller.admin = true;
+	nlisted = 0;
+	vmm_for_each(list, &nlisted);
+	ck_assert_uint_eq(nlisted, 2);
+	ck_assert_uint_eq(listed[0], f.vm);
+	ck_assert_uint_eq(listed[1], second);
+	host_user.caller = (struct host_caller){ .uid = 1000, .pid = 100 };
 }
 END_TEST
 
@@ -1123,6 +1156,7 @@ main(void)
 		info_tells_everything,
 		info_never_writes_beyond,
 		info_of_nothing,
+		every_vm_that_the_caller_may_see,
 		registers_that_no_cpu_would_hold,
 		register_groups_are_apart,
 		resetcpu_resets,
