@@ -456,3 +456,33 @@ TEST_T(host_hog, "host/cpus/spinning_guests_share", 60)
 	for (i = 0; i < 8; i++)
 		CHECK(is_exit_hlt(runner_join(r[i])));
 }
+
+/* D8, E8: NMIs of the host reach the host, and the guest does not notice. */
+TEST_SMP(host_nmi, "host/cpus/nmi_while_a_guest_runs", 60)
+{
+	struct vm *vm = vm_new(LONG);
+	struct vcpu *v = &vm->cpu[0];
+	unsigned int i, seen;
+	struct runner *r;
+	int fd;
+
+	/* 'l' sends an NMI to every other CPU, which prints where it was. */
+	klog_expect_backtraces();
+	fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
+	CHECK_OK(fd);
+	vm_call_start(v, g_long_spin_cli, 0, 0, 0, 0);
+	pin(1);
+	r = runner_start(v);
+	pin(0);
+	for (i = 0; i < 10; i++) {
+		runner_wait_busy(v);
+		CHECK_EQ(write(fd, "l", 1), 1);
+	}
+	runner_wait_busy(v);
+	v->mb->stop = 1;
+	CHECK(is_exit_hlt(runner_join(r)));
+	vm_expect_no_fault(v);
+	seen = klog_count("NMI backtrace for cpu 1", NULL);
+	test_note("the host saw %u of 10 NMIs", seen);
+	CHECK(seen >= 1);
+}

@@ -22,6 +22,7 @@ extern const struct test_case *const __stop_test_cases[];
 /* What a case tells the runner; shared between the processes. */
 static struct report {
 	int	 failed;
+	int	 backtraces;	/* wanted, for once */
 	char	 text[512];
 	char	 notes[1024];
 	long	 log_start;	/* lines of the log before the case */
@@ -156,6 +157,25 @@ klog_count(const char *word, ...)
 	return found;
 }
 
+/* The first number is how bad a message must be to reach the console. */
+static void
+console_level(const char *levels)
+{
+	int fd = open("/proc/sys/kernel/printk", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, levels, strlen(levels)) < 0)
+		perror("/proc/sys/kernel/printk");
+	if (fd >= 0)
+		close(fd);
+}
+
+void
+klog_expect_backtraces(void)
+{
+	report->backtraces = 1;
+	console_level("1");
+}
+
 static const char *
 klog_trouble(void)
 {
@@ -164,7 +184,9 @@ klog_trouble(void)
 	klog_read();
 	for (i = klog_case; i < klog_lines; i++)
 		for (t = 0; t < sizeof(trouble) / sizeof(trouble[0]); t++)
-			if (strstr(klog[i], trouble[t]) != NULL)
+			if (strstr(klog[i], trouble[t]) != NULL &&
+			    !(report->backtraces &&
+			    strcmp(trouble[t], "Call Trace") == 0))
 				return klog[i];
 	return NULL;
 }
@@ -251,7 +273,7 @@ run_case(const struct test_case *c, bool *stuck)
 	int status = 0, left;
 	pid_t pid, got;
 
-	report->failed = 0;
+	report->failed = report->backtraces = 0;
 	report->text[0] = report->notes[0] = '\0';
 	klog_read();
 	klog_case = klog_lines;
@@ -280,6 +302,8 @@ run_case(const struct test_case *c, bool *stuck)
 		    "its time is up";
 	}
 	kill(-pid, SIGKILL);
+	if (report->backtraces)
+		console_level("6");
 	if (report->failed)
 		return report->text;
 	if (WIFSIGNALED(status)) {

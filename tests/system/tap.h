@@ -84,6 +84,9 @@ uint64_t now_ns(void);
 /* Lines with all of these words that the kernel logged since the case began. */
 unsigned int klog_count(const char *word, ...);
 
+/* This case makes the kernel print backtraces: no trouble; off the console. */
+void	klog_expect_backtraces(void);
+
 /* Run fn in a child with this uid, and fail if it fails. */
 void	run_as(unsigned int uid, void (*fn)(void *), void *arg);
 /* A child process that runs fn; wait for it with child_wait(). */
