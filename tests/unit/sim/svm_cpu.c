@@ -25,6 +25,8 @@
 #define CAPS_DECODE	(1u << 7)
 
 struct sim_svm sim_svm;
+/* Several threads may be inside, for tests that look at nothing else. */
+static pthread_mutex_t note_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void
 sim_svm_reset(bool all_features)
@@ -181,9 +183,11 @@ svm_enter(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_vmcb_pa)
 	}
 	check_clean(vmcb);
 	check_asid(vmcb);
+	pthread_mutex_lock(&note_lock);
 	sim_svm.entries++;
 	sim_svm.entered = *vmcb;
 	sim_svm.entered_on = host_cpu();
+	pthread_mutex_unlock(&note_lock);
 	vmcb->exitcode = 0;
 	vmcb->exitinfo1 = vmcb->exitinfo2 = vmcb->exitintinfo = 0;
 	vmcb->nrip = 0;
