@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * test_msrs.c - the MSR policy: numbers against Linux's own list, the verdict
- * on every index, and SVM's permission map bit by bit.
+ * on every index, and both vendors' permission maps bit by bit.
  */
 #include <check.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "host_os.h"
 #include "msrs.h"
 #include "svm_msrpm.h"
+#include "vmx_msrbm.h"
 #include "oracle_msrs.h"
 
 /* The indices SVM's map covers (APM 2 15.11), and its offsets. */
@@ -262,6 +263,60 @@ START_TEST(map_opens_exactly_the_pass_rows)
 }
 END_TEST
 
+/* SDM 3C 25.6.9: reads of low and high MSRs, then writes of both. */
+START_TEST(vmx_map_opens_exactly_the_pass_rows)
+{
+	static const uint32_t first[] = { 0x00000000, 0xc0000000 };
+	uint8_t *map = malloc(VMX_MSRBM_SIZE);
+	unsigned int b, open = 0;
+	uint32_t i;
+
+	memset(map, 0, VMX_MSRBM_SIZE);
+	vmx_msrbm_init(map);
+	for (b = 0; b < 2; b++) {
+		for (i = 0; i < BANK; i++) {
+			const struct expect *e = expected(first[b] + i);
+			bool r = e != NULL && e->r == 'p';
+			bool w = e != NULL && e->w == 'p';
+
+			ck_assert_msg((map[b * 0x400 + i / 8] >> i % 8 & 1) == !r,
+			    "read of %#x", first[b] + i);
+			ck_assert_msg((map[0x800 + b * 0x400 + i / 8] >> i % 8 & 1) ==
+			    !w, "write of %#x", first[b] + i);
+			open += r + w;
+		}
+	}
+	ck_assert_uint_eq(open, 1 + 2 * 3 + 2 * 4 + 2 * 3);
+	free(map);
+}
+END_TEST
+
+/* What passes is switched: by the VMCS, or by the driver. */
+START_TEST(vmx_switches_what_passes)
+{
+	/* FS and GS base, SYSENTER: SDM 3C 25.4.1. */
+	static const uint32_t vmcs[] = { 0x10, 0x174, 0x175, 0x176, 0xc0000100,
+	    0xc0000101 };
+	bool slot[MSR_SLOTS] = { false };
+	unsigned int i, j, passing = 0;
+
+	for (i = 0; i < EXPECTED; i++)
+		passing += expect[i].r == 'p';
+	ck_assert_uint_eq(passing, sizeof(vmcs) / sizeof(vmcs[0]) + VMX_MSR_CONTEXTS);
+	for (i = 0; i < VMX_MSR_CONTEXTS; i++) {
+		const struct vmx_msr_context *c = &vmx_msr_contexts[i];
+
+		ck_assert_int_eq(expected(c->index)->r, 'p');
+		for (j = 0; j < sizeof(vmcs) / sizeof(vmcs[0]); j++)
+			ck_assert_uint_ne(c->index, vmcs[j]);
+		ck_assert_uint_lt(c->slot, MSR_SLOTS);
+		ck_assert(!slot[c->slot]);
+		slot[c->slot] = true;
+		ck_assert_uint_eq(msr_policy(c->index)->slot, c->slot);
+	}
+}
+END_TEST
+
 START_TEST(kept_values_have_slots)
 {
 	bool used[MSR_SLOTS] = { false };
@@ -326,6 +381,8 @@ main(void)
 	tcase_add_test(t, every_index_has_its_verdict);
 	tcase_add_test(t, no_row_is_null);
 	tcase_add_test(t, map_opens_exactly_the_pass_rows);
+	tcase_add_test(t, vmx_map_opens_exactly_the_pass_rows);
+	tcase_add_test(t, vmx_switches_what_passes);
 	tcase_add_test(t, kept_values_have_slots);
 	tcase_add_test(t, vendors_keep_to_themselves);
 	tcase_add_test(t, pat_resets_as_the_manual_says);
