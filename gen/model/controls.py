@@ -37,8 +37,8 @@ WANTED_FREE = Message("'{name}' is wanted and waits for nothing",
 NO_COLUMN = Message("'{name}' has no bit of either vendor", "svm, vmx, or both")
 ONLY_VMX = Message("'{name}' is {policy}, which SVM does not have",
                    "required, wanted, dynamic or refused")
-NO_EXIT = Message("'{name}' turns exit '{exit}' on, which exit_reasons.yaml does not have for {vendor}",
-                  "the name of a row with a number of that vendor")
+NO_EXIT = Message("'{name}' turns exit '{exit}' on, which exit_reasons.yaml does not have for "
+                  "{vendor}", "the name of a row with a number of that vendor")
 ERROR_EXIT = Message("'{name}' turns exit '{exit}' on, whose action is error",
                      "an action in exit_reasons.yaml, or policy: refused")
 DEAD_EXIT = Message("exit '{exit}' has action '{action}' but no {vendor} control turns it on",
