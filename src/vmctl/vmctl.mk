@@ -62,4 +62,13 @@ $(VMCTL_TESTS): $(BUILD)/unit/test_vmctl_%: $(BUILD)/unit/vmctl.d/test_%.o \
 	@$(CC) $(UNIT_SANITIZE) -pthread -o $@ $^ $(if $(filter %/test_vmctl_machine,$@),\
 		$(VMCTL_TEST_WRAP)) $(VMCTL_LIBS) $(UNIT_LIBS)
 
+# --- vmctl against the driver: tests/system/vmctl-host ------------------------------
+
+.PHONY: check-vmctl
+check-vmctl: generate vmctl	## vmctl's system tests in an emulated AMD machine (TESTS=PATTERN V=1)
+	@mkdir -p $(BUILD)/system-vmctl
+	@$(MAKE) --no-print-directory module KREL=$(TEST_KREL) > $(BUILD)/system-vmctl/module.log 2>&1 || { \
+		cat $(BUILD)/system-vmctl/module.log; exit 1; }
+	@set -f; PYTHON=$(PYTHON) V=$(V) tests/system/check-vmctl $(TEST_KREL) $(TESTS)
+
 -include $(wildcard $(BUILD)/vmctl.d/*.d $(BUILD)/unit/vmctl.d/*.d)
