@@ -25,10 +25,16 @@ python3-jsonschema python3-fastjsonschema`)))$(PYTHON)
 endif
 
 .PHONY: help
+# What a newcomer wants first stands first; the rest as the fragments have it.
+HELP_FIRST	:= demo check check-unit check-svm check-vmctl check-vmx deps module vmctl generate install
+
 help:				## list the targets
-	@awk -F '[:#]+' '/^[a-z][a-z-]*:[^=]*##/ { \
-		match($$0, /## */); printf "  %-14s %s\n", $$1, substr($$0, RSTART + RLENGTH) }' \
-		$(MAKEFILE_LIST)
+	@awk -F '[:#]+' -v first='$(HELP_FIRST)' '/^[a-z][a-z-]*:[^=]*##/ { \
+		match($$0, /## */); if (!($$1 in text)) order[++n] = $$1; \
+		text[$$1] = substr($$0, RSTART + RLENGTH) } \
+		function show(t) { if (t in text) printf "  %-12s %s\n", t, text[t]; delete text[t] } \
+		END { m = split(first, want, " "); for (i = 1; i <= m; i++) show(want[i]); \
+			for (i = 1; i <= n; i++) show(order[i]) }' $(MAKEFILE_LIST)
 
 # --- Generated files ------------------------------------------------------------
 
@@ -79,7 +85,7 @@ $(BUILD)/man/%: $(GEN_STAMP)
 
 # A part of check-unit, by itself.
 .PHONY: check-gen golden
-check-gen: $(GEN_STAMP)		## the generator's tests: errors, determinism, header
+check-gen: $(GEN_STAMP)		## the generator's tests alone, a part of check-unit
 	@$(PYTHON) -m unittest discover -q -t . -s tests/gen
 
 golden:				## rewrite the expected error messages; review what changes

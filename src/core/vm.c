@@ -202,6 +202,9 @@ vmm_enable(unsigned int ncpus)
 		if (err == -EBUSY)
 			host_warn("vmm: another hypervisor (KVM?) has this "
 			    "CPU's %s in use\n", vmm.backend->name);
+		/* Of all that can go wrong there, callers know these two. */
+		if (err && err != -EBUSY)
+			err = -EIO;
 		if (err)
 			goto out;
 	}

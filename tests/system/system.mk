@@ -25,7 +25,7 @@ GUEST_BIN	:= $(foreach g,$(GUESTS),$(SYSTEM)/$(firstword $(subst :, ,$(g))).bin)
 
 .PHONY: deps system-ready system-tests check-svm check-vmx demo check
 
-deps:			## install what is missing of the packages everything here needs
+deps:			## install the Debian packages that are missing (as root, or through sudo)
 	@tests/system/deps
 
 check-svm: system-ready	## system tests in an emulated AMD machine (TESTS='run/io/*' V=1)
@@ -46,10 +46,10 @@ system-ready: generate
 		tail -n 40 $(SYSTEM)/module.log; exit 1; }
 	@$(MAKE) --no-print-directory system-tests
 
-demo:			## from a source tree to the user space of a guest (VENDOR=intel)
+demo:			## boot a Linux guest through the driver, in an emulated machine (VENDOR=intel)
 	@MAKE=$(MAKE) tests/system/demo
 
-check:			## all tests; the last line adds up
+check:			## all tests, unit and system; the last line is `N passed, N failed`
 	@MAKE=$(MAKE) tests/system/check
 
 # --- The test program ---------------------------------------------------------
