@@ -125,13 +125,13 @@ static enum typed type(int console, struct escape *esc)
 	for (i = 0; i < n; i++) {
 		k = escape_feed(esc, buf[i], out + len);
 		if (k < 0)
-			return TYPED_LEAVE;
+			break;
 		len += (size_t)k;
 	}
 	/* A guest that does not read loses input rather than hanging the terminal. */
 	if (len)
 		(void)send(console, out, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	return TYPED_SOME;
+	return i < n ? TYPED_LEAVE : TYPED_SOME;
 }
 
 /* Signals are let in only while it waits, so that none is missed. */
