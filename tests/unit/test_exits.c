@@ -255,30 +255,59 @@ static const struct want svm_want[] = {
 	{ 0x12345, EXIT_ACTION_ERROR, NONE, exit_error },
 };
 
+#define ERROR	EXIT_ACTION_ERROR, NONE, exit_error
 static const struct want vmx_want[] = {
 	{ 0, EXIT_ACTION_HOST, NONE, exit_host },
 	{ 1, EXIT_ACTION_HOST, NONE, exit_host },
 	{ 2, EXIT_ACTION_USER, NONE, user_plain },
+	{ 3, EXIT_ACTION_HOST, NONE, exit_host },		/* INIT */
+	{ 4, ERROR },						/* SIPI */
+	{ 5, EXIT_ACTION_HOST, NONE, exit_host },		/* SMI */
+	{ 6, EXIT_ACTION_HOST, NONE, exit_host },
 	{ 7, EXIT_ACTION_RESUME, NONE, exit_window },
+	{ 8, ERROR },						/* NMI window */
+	/* The guest goes on: no 64-bit kernel switches tasks in hardware. */
+	{ 9, EXIT_ACTION_INJECT, 13, false, exit_inject },
 	{ 10, EXIT_ACTION_EMULATE, 0, true, emulate_cpuid },
 	{ 11, UD },						/* GETSEC */
 	{ 12, EXIT_ACTION_USER, 0, true, user_hlt },
 	{ 13, EXIT_ACTION_EMULATE, 0, true, emulate_skip },	/* INVD */
+	{ 14, ERROR },						/* INVLPG */
+	{ 15, EXIT_ACTION_INJECT, 13, false, exit_inject },	/* RDPMC */
+	{ 16, ERROR },						/* RDTSC */
+	{ 17, UD },						/* RSM */
 	{ 18, UD }, { 19, UD }, { 20, UD }, { 21, UD }, { 22, UD },
 	{ 23, UD }, { 24, UD }, { 25, UD }, { 26, UD }, { 27, UD },
 	{ 28, EXIT_ACTION_EMULATE, 0, true, emulate_cr },
+	{ 29, ERROR },						/* MOV DR */
 	{ 31, EXIT_ACTION_EMULATE, 0, true, emulate_msr },
 	{ 32, EXIT_ACTION_EMULATE, 0, true, emulate_msr },
-	{ 33, EXIT_ACTION_ERROR, NONE, exit_error },
-	{ 34, EXIT_ACTION_ERROR, NONE, exit_error },
-	{ 36, UD }, { 39, UD },
+	{ 33, ERROR },
+	{ 34, ERROR },
+	{ 0x80000021, ERROR },					/* a failed entry */
+	{ 36, UD }, { 39, UD },					/* MWAIT, MONITOR */
+	{ 37, ERROR },						/* MTF */
+	{ 40, EXIT_ACTION_RESUME, NONE, exit_resume },		/* PAUSE */
 	{ 41, EXIT_ACTION_HOST, NONE, exit_machine_check },
+	{ 43, ERROR }, { 44, ERROR }, { 45, ERROR },		/* virtual APIC */
+	{ 46, ERROR }, { 47, ERROR },				/* tables */
 	{ 48, EXIT_ACTION_USER, NONE, user_fault },
-	{ 49, EXIT_ACTION_ERROR, NONE, exit_error },
-	{ 50, UD }, { 53, UD }, { 59, UD },
+	{ 49, ERROR },
+	{ 50, UD }, { 51, UD }, { 53, UD }, { 59, UD },
+	{ 52, EXIT_ACTION_RESUME, NONE, exit_resume },		/* timer */
 	{ 54, EXIT_ACTION_EMULATE, 0, true, emulate_skip },
 	{ 55, EXIT_ACTION_EMULATE, 0, true, emulate_xsetbv },
-	{ 35, EXIT_ACTION_ERROR, NONE, exit_error },		/* unknown */
+	{ 56, ERROR },
+	{ 57, ERROR }, { 61, ERROR },				/* RDRAND, RDSEED */
+	{ 58, ERROR },						/* INVPCID */
+	{ 60, UD }, { 70, UD },					/* ENCLS, ENCLV */
+	{ 62, ERROR }, { 63, ERROR }, { 64, ERROR }, { 65, ERROR },
+	{ 66, ERROR }, { 67, ERROR }, { 68, ERROR }, { 69, ERROR },
+	{ 72, ERROR }, { 73, ERROR }, { 74, ERROR }, { 75, ERROR },
+	{ 76, UD }, { 77, UD },					/* trust domains */
+	{ 78, ERROR }, { 79, ERROR }, { 80, ERROR }, { 81, ERROR },
+	{ 84, UD }, { 85, UD },
+	{ 35, ERROR },						/* unknown */
 };
 
 static void
