@@ -58,6 +58,48 @@ START_TEST(the_kernel_knows_no_other_field)
 }
 END_TEST
 
+/* Of SDM 3D B, what the kernel's header does not have. */
+START_TEST(newer_fields_are_there)
+{
+	static const struct oracle_number fields[] = {
+		{ "eptp_index", 0x0004 }, { "hlat_prefix_size", 0x0006 },
+		{ "guest_uinv", 0x0814 },
+		{ "executive_vmcs_pointer", 0x200c },
+		{ "ve_information_address", 0x202a },
+		{ "sub_page_permission_table", 0x2030 },
+		{ "enclv_exiting_bitmap", 0x2036 },
+		{ "pasid_directory_low", 0x2038 },
+		{ "pasid_directory_high", 0x203a },
+		{ "pconfig_exiting_bitmap", 0x203e }, { "hlat_pointer", 0x2040 },
+		{ "exit2_controls", 0x2044 }, { "spec_ctrl_mask", 0x204a },
+		{ "spec_ctrl_shadow", 0x204c }, { "injected_event_data", 0x2052 },
+		{ "original_event_data", 0x2404 },
+		{ "guest_ia32_lbr_ctl", 0x2816 }, { "guest_ia32_pkrs", 0x2818 },
+		{ "guest_ia32_fred_config", 0x281a },
+		{ "guest_ia32_fred_rsp1", 0x281c },
+		{ "guest_ia32_fred_stklvls", 0x2822 },
+		{ "guest_ia32_fred_ssp3", 0x2828 },
+		{ "host_ia32_pkrs", 0x2c06 }, { "host_ia32_fred_config", 0x2c08 },
+		{ "host_ia32_fred_stklvls", 0x2c10 },
+		{ "host_ia32_fred_ssp3", 0x2c16 },
+		{ "guest_smbase", 0x4828 },
+		{ "io_rcx", 0x6402 }, { "io_rsi", 0x6404 }, { "io_rdi", 0x6406 },
+		{ "io_rip", 0x6408 },
+		{ "guest_ia32_s_cet", 0x6828 }, { "guest_ssp", 0x682a },
+		{ "guest_ia32_isst_address", 0x682c },
+		{ "host_ia32_s_cet", 0x6c18 }, { "host_ssp", 0x6c1a },
+		{ "host_ia32_isst_address", 0x6c1c },
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		const struct vmcs_field *f = by_name(fields[i].name);
+
+		ck_assert_msg(f != NULL, "no field %s", fields[i].name);
+		ck_assert_uint_eq(f->encoding, fields[i].value);
+	}
+}
+END_TEST
+
 /* SDM 3C 25.11.2: what the bits of an encoding say is what the name says. */
 START_TEST(encodings_say_what_they_are)
 {
@@ -318,6 +360,7 @@ main(void)
 
 	tcase_add_test(t, encodings_are_the_kernels);
 	tcase_add_test(t, the_kernel_knows_no_other_field);
+	tcase_add_test(t, newer_fields_are_there);
 	tcase_add_test(t, encodings_say_what_they_are);
 	tcase_add_test(t, words_are_the_kernels);
 	tcase_add_test(t, words_are_the_manuals);
