@@ -74,7 +74,8 @@ main(void)
 	} while (run.vrp_exit_reason == VM_EXIT_NONE);	/* a signal, perhaps */
 
 	printf("exit reason 0x%x, %s, RIP 0x%llx\n", run.vrp_exit_reason,
-	    run.vrp_exit_reason == SVM_VMEXIT_HLT ? "HLT" : "not HLT",
+	    run.vrp_exit_reason == SVM_VMEXIT_HLT ||		/* AMD */
+	    run.vrp_exit_reason == VMX_EXIT_HLT ? "HLT" : "not HLT",
 	    (unsigned long long)exit.vrs.vrs_gprs[VCPU_REGS_RIP]);
 	close(fd);					/* ends the VM */
 	munmap(memory, MEMORY);

@@ -35,6 +35,6 @@ TEST(example_hlt, "example/hlt")
 
 	output_of(example_hlt, text, sizeof(text));
 	snprintf(want, sizeof(want), "exit reason 0x%x, HLT, RIP 0x1\n",
-	    SVM_VMEXIT_HLT);
+	    host_is_amd() ? SVM_VMEXIT_HLT : VMX_EXIT_HLT);
 	CHECK_MSG(strcmp(text, want) == 0, "it prints: %s", text);
 }
