@@ -24,7 +24,10 @@ struct backend {
 	uint8_t	 msr_vendor;		/* MSR_VENDOR_*: which rows apply */
 	uint16_t window_reason;		/* exit reason "interrupt window" */
 
-	/* May this CPU be used? -ENODEV with a sentence in the log. Sleeps. */
+	/*
+	 * May this CPU be used? -ENODEV with a sentence in the log; -ENXIO
+	 * without one: it has nothing of the kind. Sleeps.
+	 */
 	int	(*attach)(void);
 	void	(*detach)(void);
 	/* One CPU on or off; on that CPU, preemption off. -EBUSY: another

@@ -6,5 +6,6 @@
 
 const struct backend *const vmm_backends[] = {
 	&svm_backend,
+	&vmx_backend,
 	NULL
 };

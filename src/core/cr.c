@@ -96,6 +96,29 @@ cr_write_efer(struct vcpu *v, uint64_t value)
 	return 0;
 }
 
+/* CR8 exits only where the CPU has no virtual TPR. */
+static int
+write_cr8(struct vcpu *v, uint64_t value)
+{
+	if (value > 15)
+		return 1;
+	vmm_backend()->reg_set(v, REG_CR8, value);
+	return 0;
+}
+
+static int
+write_cr(struct vcpu *v, uint8_t cr, uint64_t value)
+{
+	switch (cr) {
+	case 0:
+		return write_cr0(v, value);
+	case 8:
+		return write_cr8(v, value);
+	default:
+		return write_cr4(v, value);
+	}
+}
+
 static uint64_t *
 gpr(struct vcpu *v, uint8_t encoding)
 {
@@ -142,7 +165,7 @@ cr_operands(struct vcpu *v, const struct insn *insn)
 	return 0;
 }
 
-/* A write, or CLTS or LMSW, of a control register that is intercepted. */
+/* A write, CLTS or LMSW of a control register, or a read of CR8. */
 int
 emulate_cr(struct vcpu *v, const struct exit_policy *p)
 {
@@ -168,10 +191,14 @@ emulate_cr(struct vcpu *v, const struct exit_policy *p)
 		value = *gpr(v, x->cr.gpr);
 		if (!m.code64)
 			value = (uint32_t)value;
-		gp = x->cr.cr == 0 ? write_cr0(v, value) : write_cr4(v, value);
+		gp = write_cr(v, x->cr.cr, value);
 		break;
 	default:
-		return exit_error(v, p);
+		if (x->cr.cr != 8)
+			return exit_error(v, p);
+		*gpr(v, x->cr.gpr) = b->reg_get(v, REG_CR8);
+		gp = 0;
+		break;
 	}
 	if (gp)
 		vcpu_exception(v, ARCH_EXC_GP);

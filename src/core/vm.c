@@ -32,14 +32,23 @@ vmm_backend(void)
 	return vmm.backend;
 }
 
+/* No backend has found anything: say what was looked for. */
+static void
+say_none(const struct backend *const *backends)
+{
+	for (; *backends != NULL; backends++)
+		host_info("vmm: this CPU has no %s\n", (*backends)->name);
+}
+
 /*
- * Find the first backend that this machine can use. Sleeps.
- * -ENODEV: none; each has said why in the log.
+ * Find the backend of this machine. Sleeps.
+ * -ENODEV: none, or not usable; the log says why.
  */
 int
 vmm_attach(const struct backend *const *backends)
 {
-	int err = -ENODEV;
+	const struct backend *const *all = backends;
+	int err = -ENXIO;
 
 	memset(&vmm, 0, sizeof(vmm));
 	host_mutex_init(&vmm.lock);
@@ -47,8 +56,12 @@ vmm_attach(const struct backend *const *backends)
 
 	for (; *backends != NULL; backends++) {
 		err = (*backends)->attach();
-		if (err == 0)
+		if (err != -ENXIO)
 			break;
+	}
+	if (err == -ENXIO) {
+		say_none(all);
+		return -ENODEV;
 	}
 	if (err)
 		return err;

@@ -117,17 +117,15 @@ svm_alloc(void)
 	return 0;
 }
 
-/* -ENODEV: the log says what is missing. */
+/* -ENODEV: the log says what is missing. -ENXIO: everything. */
 static int
 svm_check_cpu(void)
 {
 	const char *missing;
 	uint32_t r[4];
 
-	if (!cpuid_host_has(CPUID_FEATURE_SVM)) {
-		host_info("vmm: this CPU has no SVM\n");
-		return -ENODEV;
-	}
+	if (!cpuid_host_has(CPUID_FEATURE_SVM))
+		return -ENXIO;
 	if (cpu_rdmsr(ARCH_MSR_VM_CR) & ARCH_MSR_VM_CR_SVMDIS) {
 		host_info("vmm: SVM is disabled by the firmware; enable it "
 		    "(\"SVM mode\") in the firmware's setup\n");

@@ -1,14 +1,93 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * sim/vmx_cpu.h - simulated VMX behind the names of src/vmx/vmx_cpu.h.
+ *
+ * VMCSs are kept by address, with the fields that this CPU has. What a CPU
+ * would answer with VMfail or a failed entry is answered so; what it would
+ * silently do wrong (a VMCS active on two CPUs, stale translations, a host
+ * state that is not the host's) is a panic.
+ *
+ * A "guest" is a C function of the test: it reads and writes the current VMCS
+ * as the instructions of a guest would, and leaves an exit behind.
  */
 #ifndef VMX_CPU_H
 #define VMX_CPU_H
 
 #include "cpu.h"
 
-/* Fields of the current VMCS. */
+void	vmx_vmwrite_failed(uint32_t field, uint64_t value);
 uint64_t vmx_vmread(uint32_t field);
 void	vmx_vmwrite(uint32_t field, uint64_t value);
+bool	vmx_vmxon(uint64_t pa);
+void	vmx_vmxoff(void);
+bool	vmx_vmclear(uint64_t pa);
+bool	vmx_vmptrld(uint64_t pa);
+void	vmx_invept(uint64_t type, uint64_t eptp);
+void	vmx_invvpid(uint64_t type, uint16_t vpid);
+uint64_t vmx_read_cr3(void);
+void	vmx_write_cr2(uint64_t v);
+int	vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
+	    uint32_t host_rsp_field);
+void	vmx_exit(void);
+
+/* --- For tests ------------------------------------------------------------ */
+
+/* What a CPU may lack, and the driver does without. */
+enum sim_vmx_option {
+	SIM_VMX_TRUE_CONTROLS, SIM_VMX_TPR_SHADOW, SIM_VMX_VPID,
+	SIM_VMX_INVVPID_SINGLE, SIM_VMX_INVEPT_SINGLE, SIM_VMX_PAUSE_LOOP,
+	SIM_VMX_INS_OUTS, SIM_VMX_ENCLS,
+	SIM_VMX_OPTIONS
+};
+#define SIM_VMX_ALL	((1u << SIM_VMX_OPTIONS) - 1)
+
+/* gpr[] is in ABI order. It must call sim_vmx_exits(). */
+typedef void sim_vmx_guest(uint64_t *gpr, void *arg);
+
+#define SIM_VMCSS	32
+#define SIM_FIELDS	256
+#define SIM_VPIDS	1024
+
+struct sim_vmcs {
+	uint64_t pa;			/* 0: not in use */
+	unsigned int active;		/* CPU + 1; 0: clear */
+	bool	 launched;
+	uint64_t field[SIM_FIELDS];	/* by place in vmcs_fields[] */
+};
+
+struct sim_vmx_cpu {
+	bool	 on;
+	uint64_t cr3;
+	struct sim_vmcs *current;
+	/* Who may have left translations behind, by VPID. */
+	const struct sim_vmcs *vpid[SIM_VPIDS];
+};
+
+struct sim_vmx {
+	sim_vmx_guest *guest;
+	void	*arg;
+	unsigned int options;
+	uint64_t launches, resumes;
+	uint64_t refused;		/* entries with a bad guest state */
+	uint64_t failed;		/* VMLAUNCH or VMRESUME refused: VMfail */
+	uint64_t invepts, invvpids;
+	uint64_t write_errors;		/* VMWRITEs that failed */
+	unsigned int entered_on;	/* CPU */
+	struct sim_vmcs entered;	/* as the last entry saw it */
+	struct sim_vmx_cpu cpu[HOST_USER_CPUS];
+	struct sim_vmcs vmcs[SIM_VMCSS];
+};
+extern struct sim_vmx sim_vmx;
+
+/* Before the driver attaches, after sim_reset(): an Intel CPU. */
+void	sim_vmx_reset(unsigned int options);
+/* A field as the last entry found it. */
+uint64_t sim_vmx_entered(uint32_t field);
+/* For guests: the current VMCS, read-only fields too. */
+uint64_t sim_vmx_get(uint32_t field);
+void	sim_vmx_set(uint32_t field, uint64_t value);
+/* End the stay. length 0: the CPU does not say. */
+void	sim_vmx_exits(uint32_t reason, uint64_t qualification,
+	    unsigned int length);
 
 #endif /* VMX_CPU_H */

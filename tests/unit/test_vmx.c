@@ -1,0 +1,907 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_vmx.c - the whole driver on a simulated VMX CPU: with all that such a
+ * CPU may have, and with each optional capability off in turn.
+ */
+#include <sys/mman.h>
+#include <stdlib.h>
+
+#include "backend.h"
+#include "vmcs.h"
+#include "vmm_fixture.h"
+#include "vmx_controls.h"
+
+#define RIP	0x10000u
+#define EXC(vector)	(VMX_INTR_INFO_V | 0x300u | (vector))
+#define EXC_CODE(vector) (EXC(vector) | VMX_INTR_INFO_EV)
+#define REASON_BAD_STATE 0x80000021u
+
+static const struct backend *const backends[] = { &vmx_backend, NULL };
+static struct fixture f;
+/* _i of the loop tests: all options, or without the one of that number. */
+#define VARIANTS	(SIM_VMX_OPTIONS + 1)
+
+static unsigned int
+variant(int i)
+{
+	return i == SIM_VMX_OPTIONS ? SIM_VMX_ALL : SIM_VMX_ALL & ~(1u << i);
+}
+
+static void
+machine(unsigned int options)
+{
+	memset(&f, 0, sizeof(f));
+	host_user_reset();
+	sim_reset();
+	sim_vmx_reset(options);
+}
+
+static void
+create(size_t ncpus)
+{
+	struct vm_create_params p;
+
+	f.mem = mmap(NULL, FIXTURE_MEM, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(f.mem, MAP_FAILED);
+	ck_assert_int_eq(vmm_attach(backends), 0);
+	ck_assert_int_eq(vmm_open(&f.session), 0);
+	fixture_create_params(&f, &p, ncpus);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_CREATE, &p), 0);
+	f.vm = p.vcp_id;
+	f.run.vrp_vm_id = f.vm;
+	f.run.vrp_exit = &f.exit;
+}
+
+static void
+start_with(unsigned int options)
+{
+	machine(options);
+	create(1);
+	fixture_long_mode(&f, RIP);
+}
+
+static void
+stop(void)
+{
+	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
+		sim_vmx.cpu[cpu].current = NULL;
+	fixture_stop(&f);
+	ck_assert_uint_eq(sim_vmx.write_errors, 0);
+	ck_assert_uint_eq(sim_vmx.failed, 0);
+	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
+		ck_assert(!(sim_cpu[cpu].cr4 & ARCH_CR4_VMXE));
+}
+
+/* --- Guests as lists of exits --------------------------------------------------- */
+
+struct vmx_step {
+	uint32_t reason;
+	uint64_t qualification;
+	unsigned int length;
+	void	(*act)(uint64_t *gpr);
+};
+static struct {
+	const struct vmx_step *step;
+	unsigned int n, at;
+} script;
+
+/* Without steps left, HLT. */
+static void
+steps_guest(uint64_t *gpr, void *arg)
+{
+	static const struct vmx_step halt = { VMX_EXIT_HLT, 0, 1, NULL };
+	const struct vmx_step *s = script.at < script.n ?
+	    &script.step[script.at] : &halt;
+
+	(void)arg;
+	script.at++;
+	if (s->act != NULL)
+		s->act(gpr);
+	sim_vmx_exits(s->reason, s->qualification, s->length);
+}
+
+static int
+run_irq(const struct vmx_step *steps, unsigned int n, uint16_t irq)
+{
+	int err;
+
+	script.step = steps;
+	script.n = n;
+	script.at = 0;
+	sim_vmx.guest = steps_guest;
+	f.run.vrp_irq = irq;
+	err = fixture_ioctl(&f, VMM_IOC_RUN, &f.run);
+	f.run.vrp_continue = 1;
+	return err;
+}
+#define RUN(steps) run_irq(steps, sizeof(steps) / sizeof((steps)[0]), VMM_NO_IRQ)
+
+static int
+run_hlt(void)
+{
+	return run_irq(NULL, 0, VMM_NO_IRQ);
+}
+
+static uint64_t
+gpr(unsigned int r)
+{
+	return f.exit.vrs.vrs_gprs[r];
+}
+
+static void
+set_rflags(uint64_t rflags)
+{
+	struct vcpu_reg_state r;
+
+	fixture_regs(&f, &r);
+	r.vrs_gprs[VCPU_REGS_RFLAGS] = rflags;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_GPRS, &r), 0);
+	f.run.vrp_continue = 0;
+}
+
+/* --- Attach and the CPUs ---------------------------------------------------------- */
+
+static void
+refuses(const char *word)
+{
+	ck_assert_int_eq(vmm_attach(backends), -ENODEV);
+	ck_assert_msg(strstr(host_user.log, word) != NULL, "\"%s\" in: %s",
+	    word, host_user.log);
+	ck_assert_int_eq(host_user.alloc_live, 0);
+}
+
+START_TEST(attach_names_what_is_missing)
+{
+	machine(SIM_VMX_ALL);
+	sim_cpuid_set(1, UINT32_MAX, 0x306c3, 0x800, 0x7ed8320b & ~(1u << 5), 0);
+	refuses("no VMX/EPT");
+	machine(SIM_VMX_ALL);
+	sim_msr_set(0x3a, 1);
+	refuses("firmware");
+}
+END_TEST
+
+/* Each required control in turn. */
+START_TEST(attach_wants_every_required_control)
+{
+	const struct { size_t offset; uint32_t index; } word[] = {
+		{ offsetof(struct vmx_controls, pin), 0x48d },
+		{ offsetof(struct vmx_controls, proc), 0x48e },
+		{ offsetof(struct vmx_controls, proc2), 0x48b },
+		{ offsetof(struct vmx_controls, exit), 0x48f },
+		{ offsetof(struct vmx_controls, entry), 0x490 },
+	};
+	unsigned int tried = 0;
+
+	for (unsigned int i = 0; i < vmx_control_count; i++) {
+		const struct vmx_control *c = &vmx_control_table[i];
+
+		if (c->policy != VMX_CONTROL_REQUIRED)
+			continue;
+		for (unsigned int w = 0; w < sizeof(word) / sizeof(word[0]); w++) {
+			if (word[w].offset != c->offset)
+				continue;
+			machine(SIM_VMX_ALL);
+			sim_msr_set(word[w].index, cpu_rdmsr(word[w].index) &
+			    ~(c->mask << 32) & ~c->mask);
+			refuses(c->name);
+			tried++;
+		}
+	}
+	ck_assert_uint_gt(tried, 15);
+}
+END_TEST
+
+START_TEST(attach_wants_ept)
+{
+	static const uint64_t bits[] = { 1 << 6, 1 << 14, 1 << 16, 1 << 20 };
+
+	for (unsigned int i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		machine(SIM_VMX_ALL);
+		sim_msr_set(0x48c, cpu_rdmsr(0x48c) & ~bits[i]);
+		refuses(bits[i] == 1 << 20 ? "INVEPT" : "EPT");
+	}
+}
+END_TEST
+
+START_TEST(open_firmware_is_closed_with_vmx_on)
+{
+	machine(SIM_VMX_ALL);
+	sim_msr_set(0x3a, 0);
+	create(1);
+	ck_assert_uint_eq(cpu_rdmsr(0x3a), 5);
+	stop();
+}
+END_TEST
+
+START_TEST(another_hypervisor_keeps_its_cpus)
+{
+	struct vm_create_params p;
+
+	machine(SIM_VMX_ALL);
+	sim_cpu[3].cr4 |= ARCH_CR4_VMXE;
+	ck_assert_int_eq(vmm_attach(backends), 0);
+	ck_assert_int_eq(vmm_open(&f.session), 0);
+	f.mem = mmap(NULL, FIXTURE_MEM, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	fixture_create_params(&f, &p, 1);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_CREATE, &p), -EBUSY);
+	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
+		ck_assert(!!(sim_cpu[cpu].cr4 & ARCH_CR4_VMXE) == (cpu == 3));
+	sim_cpu[3].cr4 &= ~ARCH_CR4_VMXE;
+	stop();
+}
+END_TEST
+
+/* --- Exits ---------------------------------------------------------------------------- */
+
+static void
+ask_cpuid(uint64_t *g)
+{
+	g[VCPU_REGS_RAX] = 0x40000000;
+}
+
+/* With each option off in turn: the way in and out works. */
+START_TEST(runs_without_each_option)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_CPUID, 0, 2, ask_cpuid },
+		{ VMX_EXIT_EXTINT, 0, 0, NULL },
+	};
+
+	start_with(variant(_i));
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_HLT);
+	ck_assert_uint_eq(gpr(VCPU_REGS_RIP), RIP + 3);
+	ck_assert_mem_eq(&f.exit.vrs.vrs_gprs[VCPU_REGS_RBX], "Open", 4);
+	ck_assert_uint_eq(sim_vmx.launches, 1);
+	ck_assert_uint_eq(sim_vmx.resumes, 2);
+	ck_assert_uint_gt(sim_vmx.invepts, 0);
+	stop();
+}
+END_TEST
+
+START_TEST(controls_follow_the_options)
+{
+	uint64_t proc, proc2;
+
+	start_with(variant(_i));
+	ck_assert_int_eq(run_hlt(), 0);
+	proc = sim_vmx_entered(VMCS_PROC_CONTROLS);
+	proc2 = sim_vmx_entered(VMCS_PROC2_CONTROLS);
+	ck_assert(!!(proc & VMX_PROC_USE_TPR_SHADOW) ==
+	    !!(sim_vmx.options >> SIM_VMX_TPR_SHADOW & 1));
+	ck_assert(!!(proc & VMX_PROC_CR8_LOAD) ==
+	    !(sim_vmx.options >> SIM_VMX_TPR_SHADOW & 1));
+	ck_assert(!!(proc2 & VMX_PROC2_VPID) ==
+	    !!(sim_vmx.options >> SIM_VMX_VPID & 1));
+	ck_assert(proc2 & VMX_PROC2_UNRESTRICTED_GUEST);
+	ck_assert(!(sim_vmx_entered(VMCS_EXIT_CONTROLS) &
+	    VMX_EXIT_ACKNOWLEDGE_INTERRUPT));
+	/* #DB, #AC and #MC. */
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_EXCEPTION_BITMAP), 0x60002);
+	stop();
+}
+END_TEST
+
+START_TEST(port_access_reaches_the_client)
+{
+	/* IN AX, 0x3f8: DX form. */
+	static const struct vmx_step in[] = { { VMX_EXIT_IO, 0x3f80009, 2, NULL } };
+	static const struct vmx_step out[] = { { VMX_EXIT_IO, 0x700040, 2, NULL } };
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(in), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_IO);
+	ck_assert_uint_eq(f.exit.vei.vei_port, 0x3f8);
+	ck_assert_uint_eq(f.exit.vei.vei_size, 2);
+	ck_assert_uint_eq(f.exit.vei.vei_dir, VEI_DIR_IN);
+	f.exit.vei.vei_data = 0x1234;
+	ck_assert_int_eq(RUN(out), 0);
+	ck_assert_uint_eq(f.exit.vei.vei_port, 0x70);
+	ck_assert_uint_eq(f.exit.vei.vei_dir, VEI_DIR_OUT);
+	ck_assert_uint_eq(f.exit.vei.vei_size, 1);
+	ck_assert_uint_eq(gpr(VCPU_REGS_RAX) & 0xffff, 0x1234);
+	ck_assert_uint_eq(gpr(VCPU_REGS_RIP), RIP + 4);
+	stop();
+}
+END_TEST
+
+static void
+set_fault_address(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0xf0001000);
+}
+
+START_TEST(device_access_has_its_address)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_EPT_VIOLATION, VMX_QUAL_EPT_W, 0, set_fault_address },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_EPT_VIOLATION);
+	ck_assert_uint_eq(f.exit.vee.vee_fault_type, VEE_FAULT_MMIO_ASSIST);
+	ck_assert_uint_eq(vm_exit_gpa(&f.exit), 0xf0001000);
+	ck_assert_uint_eq(host_user.trace_fault.access, STAGE2_W);
+	stop();
+}
+END_TEST
+
+static void
+interrupted_pf(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0x3000);
+	sim_vmx_set(VMCS_IDT_VECTORING_INFO, EXC_CODE(14));
+	sim_vmx_set(VMCS_IDT_VECTORING_ERROR_CODE, 6);
+}
+
+static void
+interrupted_int3(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0x3000);
+	sim_vmx_set(VMCS_IDT_VECTORING_INFO, VMX_INTR_INFO_V |
+	    VMX_INTR_INFO_TYPE_SOFT_EXCEPTION << 8 | 3);
+}
+
+/* E4: a delivery that a fault cut short is done again, INT3 by itself. */
+START_TEST(interrupted_delivery_is_done_again)
+{
+	static const struct vmx_step pf[] = {
+		{ VMX_EXIT_EPT_VIOLATION, VMX_QUAL_EPT_R, 0, interrupted_pf },
+	};
+	static const struct vmx_step int3[] = {
+		{ VMX_EXIT_EPT_VIOLATION, VMX_QUAL_EPT_R, 0, interrupted_int3 },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(pf), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
+	    EXC_CODE(14));
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_EXCEPTION_ERROR_CODE), 6);
+	ck_assert_int_eq(RUN(int3), 0);
+	ck_assert(!(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO) &
+	    VMX_INTR_INFO_V));
+	stop();
+}
+END_TEST
+
+static void
+nmi_info(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, VMX_INTR_INFO_V | 0x202);
+}
+
+static void
+mc_info(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, EXC(18));
+}
+
+static void
+db_info(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, EXC(1));
+	sim_vmx_set(VMCS_GUEST_DR7, 0x2402);
+}
+
+static void
+int1_info(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, VMX_INTR_INFO_V | 0x501);
+}
+
+static void
+ac_info(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, EXC_CODE(17));
+	sim_vmx_set(VMCS_EXIT_INTERRUPTION_ERROR_CODE, 0);
+}
+
+START_TEST(the_hosts_events_go_to_the_host)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_NMI, 0, 0, nmi_info },
+		{ VMX_EXIT_NMI, 0, 0, mc_info },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert_uint_eq(host_user.nmis, 1);
+	ck_assert_uint_eq(host_user.machine_checks, 1);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_HLT);
+	stop();
+}
+END_TEST
+
+/* A #DB that exits leaves DR6 and DR7 to the driver. */
+START_TEST(debug_exceptions_are_handed_on)
+{
+	static const struct vmx_step db[] = {
+		{ VMX_EXIT_NMI, 0x4001, 0, db_info },
+	};
+	static const struct vmx_step int1[] = { { VMX_EXIT_NMI, 0, 1, int1_info } };
+	static const struct vmx_step ac[] = { { VMX_EXIT_NMI, 0, 0, ac_info } };
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(db), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO), EXC(1));
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_DR7), 0x402);
+	ck_assert_uint_eq(f.exit.vrs.vrs_drs[VCPU_REGS_DR6], 0xffff4ff1);
+	ck_assert_uint_eq(gpr(VCPU_REGS_RIP), RIP + 1);
+	ck_assert_int_eq(RUN(int1), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO), EXC(1));
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_RIP), RIP + 2);
+	ck_assert_int_eq(RUN(ac), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
+	    EXC_CODE(17));
+	stop();
+}
+END_TEST
+
+START_TEST(instructions_of_vmx_do_not_exist)
+{
+	static const uint32_t reasons[] = {
+		VMX_EXIT_VMCALL, VMX_EXIT_VMXON, VMX_EXIT_INVEPT,
+		VMX_EXIT_GETSEC, VMX_EXIT_MONITOR,
+	};
+
+	start_with(SIM_VMX_ALL);
+	for (unsigned int i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		const struct vmx_step steps[] = { { reasons[i], 0, 3, NULL } };
+
+		ck_assert_int_eq(RUN(steps), 0);
+		ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
+		    EXC(6));
+	}
+	/* RIP moved for the HLTs only. */
+	ck_assert_uint_eq(gpr(VCPU_REGS_RIP), RIP + 5);
+	stop();
+}
+END_TEST
+
+START_TEST(caches_and_tasks_do_not_kill_a_guest)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_INVD, 0, 2, NULL }, { VMX_EXIT_WBINVD, 0, 2, NULL },
+	};
+	static const struct vmx_step task[] = { { VMX_EXIT_TASK_SWITCH, 0, 2, NULL } };
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert_uint_eq(gpr(VCPU_REGS_RIP), RIP + 5);
+	ck_assert_int_eq(RUN(task), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
+	    EXC_CODE(13));
+	stop();
+}
+END_TEST
+
+static void
+bad_rflags(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_VMCS_LINK_POINTER, 0);
+}
+
+/* A7 and the last point: refused, said, and everything goes on. */
+START_TEST(a_refused_state_is_an_error)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_EXTINT, 0, 0, bad_rflags },
+	};
+	struct vm_resetcpu_params p = { .vrp_vm_id = 0 };
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(steps), -EINVAL);
+	ck_assert_uint_eq(sim_vmx.refused, 1);
+	ck_assert(strstr(host_user.log, "refused the guest's state") != NULL);
+	(void)p;
+	fixture_long_mode(&f, RIP);
+	f.run.vrp_continue = 0;
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_HLT);
+	stop();
+}
+END_TEST
+
+START_TEST(an_unknown_reason_is_an_error)
+{
+	static const struct vmx_step steps[] = { { 0x7777, 0, 0, NULL } };
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(steps), -EINVAL);
+	ck_assert_uint_eq(host_user.warns, 1);
+	f.run.vrp_continue = 0;
+	ck_assert_int_eq(run_hlt(), 0);
+	stop();
+}
+END_TEST
+
+/* --- Interrupts ------------------------------------------------------------------------- */
+
+START_TEST(interrupt_waits_for_its_window)
+{
+	static const struct vmx_step none[] = { { VMX_EXIT_EXTINT, 0, 0, NULL } };
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(run_irq(none, 1, 0x50), 0);
+	/* IF is clear: it waits, and the window is asked for. */
+	ck_assert(!(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO) &
+	    VMX_INTR_INFO_V));
+	ck_assert(sim_vmx_entered(VMCS_PROC_CONTROLS) & VMX_PROC_INTR_WINDOW);
+	set_rflags(0x202);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
+	    VMX_INTR_INFO_V | 0x50);
+	ck_assert(!(sim_vmx_entered(VMCS_PROC_CONTROLS) & VMX_PROC_INTR_WINDOW));
+	stop();
+}
+END_TEST
+
+static void
+sti_shadow(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_GUEST_RFLAGS, 0x202);
+	sim_vmx_set(VMCS_GUEST_INTERRUPTIBILITY, VMX_INTERRUPTIBILITY_STI);
+}
+
+static void
+in_shadow(uint64_t *g)
+{
+	(void)g;
+	ck_assert(!(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO) &
+	    VMX_INTR_INFO_V));
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_INTERRUPTIBILITY),
+	    VMX_INTERRUPTIBILITY_STI);
+}
+
+START_TEST(the_shadow_of_sti_holds_an_interrupt)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_EXTINT, 0, 0, sti_shadow },
+		{ VMX_EXIT_EXTINT, 0, 0, in_shadow },
+	};
+	/* An emulated instruction ends it. */
+	static const struct vmx_step emulated[] = {
+		{ VMX_EXIT_CPUID, 0, 2, sti_shadow },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(run_irq(steps, 2, 0x50), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
+	    VMX_INTR_INFO_V | 0x50);
+	set_rflags(2);
+	ck_assert_int_eq(run_irq(emulated, 1, 0x51), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
+	    VMX_INTR_INFO_V | 0x51);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_INTERRUPTIBILITY), 0);
+	stop();
+}
+END_TEST
+
+/* --- Registers --------------------------------------------------------------------------- */
+
+START_TEST(control_registers_hide_the_hosts_bits)
+{
+	struct vcpu_reg_state r;
+
+	start_with(SIM_VMX_ALL);
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_crs[VCPU_REGS_CR0], 0x80000011);
+	ck_assert_uint_eq(r.vrs_crs[VCPU_REGS_CR4], 0x20);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_CR0), 0x80000031);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_CR4), 0x2020);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR0_READ_SHADOW) & 0x20, 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR4_READ_SHADOW) & 0x2000, 0);
+	/* The guest owns PG, PE, TS; not NE, CD, NW, VMXE, nor what is not. */
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR0_GUEST_HOST_MASK), 0x60000020);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR4_GUEST_HOST_MASK) & 0x2020,
+	    0x2000);
+	r.vrs_crs[VCPU_REGS_CR4] |= 0x2000;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_CRS, &r), -EINVAL);
+	stop();
+}
+END_TEST
+
+static void
+rax_cr0_cached(uint64_t *g)
+{
+	g[VCPU_REGS_RAX] = 0xc0000031;		/* CD, NE */
+}
+
+static void
+rax_cr4_vmxe(uint64_t *g)
+{
+	g[VCPU_REGS_RAX] = 0x2020;
+}
+
+START_TEST(cache_bits_are_a_shadow_and_vmxe_is_refused)
+{
+	static const struct vmx_step cr0[] = {
+		{ VMX_EXIT_CR_ACCESS, 0, 3, rax_cr0_cached },
+	};
+	static const struct vmx_step cr4[] = {
+		{ VMX_EXIT_CR_ACCESS, 4, 3, rax_cr4_vmxe },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(cr0), 0);
+	ck_assert_uint_eq(f.exit.vrs.vrs_crs[VCPU_REGS_CR0], 0xc0000031);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_CR0) & 0x60000000, 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR0_READ_SHADOW) & 0x60000020,
+	    0x40000020);
+	ck_assert_int_eq(RUN(cr4), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
+	    EXC_CODE(13));
+	ck_assert_uint_eq(f.exit.vrs.vrs_crs[VCPU_REGS_CR4], 0x20);
+	stop();
+}
+END_TEST
+
+static void
+rbx_cr8(uint64_t *g)
+{
+	g[VCPU_REGS_RBX] = 7;
+}
+
+/* Without a virtual TPR the accesses exit. */
+START_TEST(cr8_is_the_guests_own)
+{
+	static const struct vmx_step to[] = {
+		{ VMX_EXIT_CR_ACCESS, 8 | 3 << 8, 4, rbx_cr8 },
+		{ VMX_EXIT_CR_ACCESS, 8 | 1 << 4 | 1 << 8, 4, NULL },
+	};
+	struct vcpu_reg_state r;
+
+	start_with(SIM_VMX_ALL);
+	fixture_regs(&f, &r);
+	r.vrs_crs[VCPU_REGS_CR8] = 5;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_CRS, &r), 0);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(((uint8_t *)host_pa_to_va(
+	    sim_vmx_entered(VMCS_VIRTUAL_APIC_ADDRESS)))[0x80], 0x50);
+	ck_assert_uint_eq(f.exit.vrs.vrs_crs[VCPU_REGS_CR8], 5);
+	stop();
+	start_with(SIM_VMX_ALL & ~(1u << SIM_VMX_TPR_SHADOW));
+	ck_assert_int_eq(RUN(to), 0);
+	ck_assert_uint_eq(f.exit.vrs.vrs_crs[VCPU_REGS_CR8], 7);
+	ck_assert_uint_eq(gpr(VCPU_REGS_RCX), 7);
+	ck_assert_uint_eq(gpr(VCPU_REGS_RIP), RIP + 9);
+	stop();
+}
+END_TEST
+
+/* D13: PAE root entries come from where CR3 points, bits 5 to 11 included. */
+START_TEST(pae_root_is_read_for_the_client)
+{
+	struct vcpu_reg_state r;
+	uint64_t *pdpt;
+
+	start_with(SIM_VMX_ALL);
+	pdpt = (uint64_t *)(f.mem + 0x5020);
+	pdpt[0] = 0x6001;
+	pdpt[1] = 0x7007;		/* a reserved bit: as if absent */
+	pdpt[3] = 0x8001;
+	fixture_regs(&f, &r);
+	r.vrs_crs[VCPU_REGS_CR0] = 0x80000011;
+	r.vrs_crs[VCPU_REGS_CR3] = 0x5020;
+	r.vrs_msrs[VCPU_REGS_EFER] = 0;
+	r.vrs_sregs[VCPU_REGS_CS].vsi_ar = 0xc09b;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_ALL, &r), 0);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_PDPTE0), 0x6001);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_PDPTE1), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_PDPTE3), 0x8001);
+	ck_assert(!(sim_vmx_entered(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_MODE));
+	/* A client that restores them keeps its own. */
+	r.vrs_crs[VCPU_REGS_PDPTE0] = 0x9001;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_ALL, &r), 0);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_PDPTE0), 0x9001);
+	stop();
+}
+END_TEST
+
+/* --- The host ---------------------------------------------------------------------------- */
+
+static void
+junk_msrs(uint64_t *g)
+{
+	(void)g;
+	/* The guest's are in force, and it changes one. */
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), 0x1234);
+	cpu_wrmsr(0xc0000082, 0x5678);
+	cpu_wrmsr(0xc0000102, 0x9abc);
+}
+
+START_TEST(host_gets_back_what_is_its_own)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_EXTINT, 0, 0, junk_msrs },
+	};
+	uint64_t lstar = 0xffffffff81a00080;
+	struct vcpu_reg_state r;
+
+	start_with(SIM_VMX_ALL);
+	sim_msr_set(0x1d9, 0x801);
+	fixture_regs(&f, &r);
+	r.vrs_msrs[VCPU_REGS_LSTAR] = 0x1234;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_MSRS, &r), 0);
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), lstar);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000102), 0);
+	ck_assert_uint_eq(cpu_rdmsr(0x1d9), 0x801);
+	ck_assert_uint_eq(sim_cpu[host_cpu()].dr6, 0xffff0ff0);
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_msrs[VCPU_REGS_LSTAR], 0x5678);
+	ck_assert_uint_eq(r.vrs_msrs[VCPU_REGS_KGSBASE], 0x9abc);
+	ck_assert_uint_eq(host_user.context_saves, host_user.context_restores);
+	ck_assert_uint_eq(host_user.l1d_flushes, 2);
+	stop();
+}
+END_TEST
+
+START_TEST(host_breakpoints_survive)
+{
+	start_with(SIM_VMX_ALL);
+	host_user.debug_active = true;
+	sim_cpu[host_cpu()].dr[0] = 0x7777;
+	sim_cpu[host_cpu()].dr7 = 0x403;
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_cpu[host_cpu()].dr[0], 0x7777);
+	ck_assert_uint_eq(sim_cpu[host_cpu()].dr7, 0x403);
+	stop();
+}
+END_TEST
+
+/* --- CPUs ---------------------------------------------------------------------------------- */
+
+START_TEST(a_vcpu_moves)
+{
+	struct vcpu_reg_state r;
+	uint64_t flushes;
+
+	start_with(SIM_VMX_ALL);
+	host_user_set_cpu(1);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_vmx.launches, 1);
+	ck_assert_uint_eq(sim_vmx.resumes, 1);
+	flushes = sim_vmx.invvpids;
+	host_user_set_cpu(2);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_vmx.launches, 2);
+	ck_assert_uint_eq(sim_vmx.entered_on, 2);
+	ck_assert_uint_eq(sim_vmx.invvpids, flushes + 1);
+	/* A look at the registers takes it along, too. */
+	host_user_set_cpu(3);
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_gprs[VCPU_REGS_RIP], RIP + 3);
+	/* And back: what CPU 1 remembers is old. */
+	host_user_set_cpu(1);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_vmx.invvpids, flushes + 2);
+	ck_assert_uint_ge(host_user.calls_on, 3);
+	stop();
+}
+END_TEST
+
+START_TEST(a_cpu_goes_and_comes_back)
+{
+	struct vcpu_reg_state r;
+
+	start_with(SIM_VMX_ALL);
+	host_user_set_cpu(1);
+	ck_assert_int_eq(run_hlt(), 0);
+	host_user_cpu_down(1);
+	ck_assert(!(sim_cpu[1].cr4 & ARCH_CR4_VMXE));
+	host_user_set_cpu(2);
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_gprs[VCPU_REGS_RIP], RIP + 1);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_int_eq(host_user_cpu_up(1), 0);
+	host_user_set_cpu(1);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(gpr(VCPU_REGS_RIP), RIP + 3);
+	stop();
+}
+END_TEST
+
+static void
+move_on(void)
+{
+	host_user_set_cpu(4);
+	host_user.on_resched = NULL;
+}
+
+/* On a CPU that is going, a vCPU waits until the scheduler has moved it. */
+START_TEST(a_cpu_that_is_going_runs_no_guest)
+{
+	start_with(SIM_VMX_ALL);
+	host_user_set_cpu(1);
+	host_user_cpu_down(1);
+	host_user.resched = true;
+	host_user.on_resched = move_on;
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_vmx.entered_on, 4);
+	stop();
+}
+END_TEST
+
+START_TEST(every_vcpu_has_its_own_tag)
+{
+	machine(SIM_VMX_ALL);
+	create(8);
+	for (unsigned int i = 0; i < 8; i++) {
+		f.run.vrp_vcpu_id = i;
+		f.run.vrp_continue = 0;
+		fixture_long_mode(&f, RIP);
+		ck_assert_int_eq(run_hlt(), 0);
+		ck_assert_uint_eq(sim_vmx_entered(VMCS_VPID), i + 1);
+	}
+	stop();
+}
+END_TEST
+
+int
+main(void)
+{
+	const TTest *const tests[] = {
+		attach_names_what_is_missing,
+		attach_wants_every_required_control,
+		attach_wants_ept,
+		open_firmware_is_closed_with_vmx_on,
+		another_hypervisor_keeps_its_cpus,
+		port_access_reaches_the_client,
+		device_access_has_its_address,
+		interrupted_delivery_is_done_again,
+		the_hosts_events_go_to_the_host,
+		debug_exceptions_are_handed_on,
+		instructions_of_vmx_do_not_exist,
+		caches_and_tasks_do_not_kill_a_guest,
+		a_refused_state_is_an_error,
+		an_unknown_reason_is_an_error,
+		interrupt_waits_for_its_window,
+		the_shadow_of_sti_holds_an_interrupt,
+		control_registers_hide_the_hosts_bits,
+		cache_bits_are_a_shadow_and_vmxe_is_refused,
+		cr8_is_the_guests_own,
+		pae_root_is_read_for_the_client,
+		host_gets_back_what_is_its_own,
+		host_breakpoints_survive,
+		a_vcpu_moves,
+		a_cpu_goes_and_comes_back,
+		a_cpu_that_is_going_runs_no_guest,
+		every_vcpu_has_its_own_tag,
+	};
+	Suite *s = suite_create("vmx");
+	TCase *tc = tcase_create("all options");
+	TCase *each = tcase_create("each option off");
+	SRunner *sr;
+	int failed;
+
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tcase_add_test(tc, tests[i]);
+	tcase_add_loop_test(each, runs_without_each_option, 0, VARIANTS);
+	tcase_add_loop_test(each, controls_follow_the_options, 0, VARIANTS);
+	suite_add_tcase(s, tc);
+	suite_add_tcase(s, each);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
