@@ -39,6 +39,7 @@
 /* PAE root entries: present, and what must be 0 (SDM 3A 4.4.1). */
 #define PDPTE_P		1u
 #define PDPTE_RESERVED	0x1e6u
+#define LEAF_ADDRESS_SIZES 0x80000008u
 
 struct vmx_vcpu;
 
@@ -73,8 +74,7 @@ struct vmx_vcpu {
 	bool	 launched;	/* VMRESUME, not VMLAUNCH */
 	struct vmx_vcpu *next, **prev;	/* in the list of that CPU */
 
-	uint32_t ran_on;	/* the CPU whose TLB knows the vCPU */
-	bool	 flush;
+	bool	 flush;		/* this CPU may remember old translations */
 	bool	 here;		/* loaded, on a CPU that is on */
 	bool	 fresh;		/* has not been inside since load() */
 	uint64_t host_msr[VMX_MSR_CONTEXTS];	/* while loaded */
@@ -95,6 +95,7 @@ static struct {
 	struct vmx_controls controls;
 	uint64_t basic, ept_cap;
 	uint64_t cr4_fixed0, cr4_fixed1;
+	uint64_t pdpte_reserved;
 	void	*msrbm;			/* the same for every guest */
 	struct vmx_cpu *cpu;		/* host_cpu_limit() of them */
 	uint64_t last_tag;		/* sync_* */
@@ -196,9 +197,7 @@ ept_lacks(void)
 	return NULL;
 }
 
-/*
- * VPIDs without a way to drop one's translations are none.
- */
+/* VPIDs without a way to drop one's translations are none. */
 static bool
 vpid_usable(void)
 {
@@ -284,11 +283,14 @@ own_cr4(void)
 static int
 vmx_attach(void)
 {
+	uint32_t r[4];
 	int err;
 
 	err = vmx_check_cpu();
 	if (err)
 		return err;
+	cpu_cpuid(LEAF_ADDRESS_SIZES, 0, r);
+	vmx.pdpte_reserved = PDPTE_RESERVED | UINT64_MAX << (r[0] & 0xff);
 	vmx.cr4_fixed0 = cpu_rdmsr(ARCH_MSR_VMX_CR4_FIXED0);
 	vmx.cr4_fixed1 = cpu_rdmsr(ARCH_MSR_VMX_CR4_FIXED1);
 	own_cr0();
@@ -411,6 +413,7 @@ vmcs_bring(struct vmx_vcpu *s)
 		if (s->next != NULL)
 			s->next->prev = &s->next;
 		c->active = s;
+		s->flush = true;
 		sync_store(&s->cpu, host_cpu());
 	}
 	vmx_vmptrld(s->vmcs_pa);
@@ -511,7 +514,7 @@ vmx_vcpu_init(struct vcpu *v)
 	if (s == NULL)
 		return -ENOMEM;
 	v->backend = s;
-	s->cpu = s->ran_on = NO_CPU;
+	s->cpu = NO_CPU;
 	s->tag = sync_add(&vmx.last_tag, 1);
 	s->vmcs = region_alloc();
 	if (s->vmcs == NULL)
@@ -778,7 +781,7 @@ vmx_prepare(struct vcpu *v)
 	if (!vmcs_begin(v))
 		return;
 	for (i = 0; i < 4; i++) {
-		if (!(pdpte[i] & PDPTE_P) || (pdpte[i] & PDPTE_RESERVED))
+		if (!(pdpte[i] & PDPTE_P) || (pdpte[i] & vmx.pdpte_reserved))
 			pdpte[i] = 0;
 		vmx_reg_set(v, (enum reg)(REG_PDPTE0 + i), pdpte[i]);
 	}
@@ -1102,14 +1105,18 @@ msrs_save(struct vcpu *v)
 		    cpu_rdmsr(vmx_msr_contexts[i].index);
 }
 
+/* After a load of GS, the base that SWAPGS brings is neither's. */
 static void
-msrs_restore(const struct vmx_vcpu *s)
+msrs_restore(const struct vcpu *v)
 {
+	const struct vmx_vcpu *s = vmx_vcpu(v);
 	unsigned int i;
 
 	for (i = 0; i < VMX_MSR_CONTEXTS; i++) {
-		if (cpu_rdmsr(vmx_msr_contexts[i].index) != s->host_msr[i])
-			cpu_wrmsr(vmx_msr_contexts[i].index, s->host_msr[i]);
+		const struct vmx_msr_context *m = &vmx_msr_contexts[i];
+
+		if (v->msr[m->slot] != s->host_msr[i] || s->context.gs != 0)
+			cpu_wrmsr(m->index, s->host_msr[i]);
 	}
 }
 
@@ -1123,11 +1130,6 @@ vmx_load(struct vcpu *v)
 	if (!s->here)
 		return;
 	vmcs_bring(s);
-	/* Translations are a CPU's own, and it may remember old ones. */
-	if (s->ran_on != host_cpu()) {
-		s->ran_on = host_cpu();
-		s->flush = true;
-	}
 	if (c->last_vcpu != s->tag) {
 		c->last_vcpu = s->tag;
 		host_predictor_barrier();
@@ -1152,7 +1154,7 @@ vmx_put(struct vcpu *v)
 		cpu_write_dr6(DR6_INIT);
 	msrs_save(v);
 	host_context_restore(&s->context);
-	msrs_restore(s);
+	msrs_restore(v);
 }
 
 /* Translations with this vCPU's tags end here (SDM 3C 29.4.3). */
