@@ -1042,7 +1042,10 @@ host_field(struct vmx_vcpu *s, uint32_t field, uint64_t *copy, uint64_t value)
 	*copy = value;
 }
 
-/* The host's state on this CPU, for this thread (SDM 3C 25.5). */
+/*
+ * The host's state on this CPU, for this thread (SDM 3C 25.5). CR3 and CR4 can
+ * change during a stay: they are written before each entry.
+ */
 static void
 write_host_state(struct vmx_vcpu *s)
 {
@@ -1050,8 +1053,6 @@ write_host_state(struct vmx_vcpu *s)
 	struct host_fields *f = &s->host;
 
 	host_field(s, VMCS_HOST_CR0, &f->c.cr0, c->cr0);
-	host_field(s, VMCS_HOST_CR3, &f->cr3, vmx_read_cr3());
-	host_field(s, VMCS_HOST_CR4, &f->cr4, cpu_read_cr4());
 	host_field(s, VMCS_HOST_FS_BASE, &f->c.fs_base, c->fs_base);
 	host_field(s, VMCS_HOST_GS_BASE, &f->c.gs_base, c->gs_base);
 	host_field(s, VMCS_HOST_TR_BASE, &f->c.tr_base, c->tr_base);

@@ -14,7 +14,6 @@
 #define RIP	0x10000u
 #define EXC(vector)	(VMX_INTR_INFO_V | 0x300u | (vector))
 #define EXC_CODE(vector) (EXC(vector) | VMX_INTR_INFO_EV)
-#define REASON_BAD_STATE 0x80000021u
 
 static const struct backend *const backends[] = { &vmx_backend, NULL };
 static struct fixture f;
@@ -488,7 +487,7 @@ START_TEST(caches_and_tasks_do_not_kill_a_guest)
 END_TEST
 
 static void
-bad_rflags(uint64_t *g)
+bad_link(uint64_t *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_VMCS_LINK_POINTER, 0);
@@ -498,15 +497,13 @@ bad_rflags(uint64_t *g)
 START_TEST(a_refused_state_is_an_error)
 {
 	static const struct vmx_step steps[] = {
-		{ VMX_EXIT_EXTINT, 0, 0, bad_rflags },
+		{ VMX_EXIT_EXTINT, 0, 0, bad_link },
 	};
-	struct vm_resetcpu_params p = { .vrp_vm_id = 0 };
 
 	start_with(SIM_VMX_ALL);
 	ck_assert_int_eq(RUN(steps), -EINVAL);
 	ck_assert_uint_eq(sim_vmx.refused, 1);
 	ck_assert(strstr(host_user.log, "refused the guest's state") != NULL);
-	(void)p;
 	fixture_long_mode(&f, RIP);
 	f.run.vrp_continue = 0;
 	ck_assert_int_eq(run_hlt(), 0);
@@ -567,25 +564,72 @@ in_shadow(uint64_t *g)
 	    VMX_INTERRUPTIBILITY_STI);
 }
 
+static void
+takes_0x51(uint64_t *g)
+{
+	(void)g;
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
+	    VMX_INTR_INFO_V | 0x51);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_INTERRUPTIBILITY), 0);
+}
+
+static void
+takes_0x51_then_sti(uint64_t *g)
+{
+	takes_0x51(g);
+	sti_shadow(g);
+}
+
 START_TEST(the_shadow_of_sti_holds_an_interrupt)
 {
 	static const struct vmx_step steps[] = {
-		{ VMX_EXIT_EXTINT, 0, 0, sti_shadow },
+		{ VMX_EXIT_EXTINT, 0, 0, takes_0x51_then_sti },
 		{ VMX_EXIT_EXTINT, 0, 0, in_shadow },
-	};
-	/* An emulated instruction ends it. */
-	static const struct vmx_step emulated[] = {
-		{ VMX_EXIT_CPUID, 0, 2, sti_shadow },
 	};
 
 	start_with(SIM_VMX_ALL);
-	ck_assert_int_eq(run_irq(steps, 2, 0x50), 0);
+	ck_assert_int_eq(run_irq(NULL, 0, 0x50), 0);
+	set_rflags(0x202);
+	ck_assert_int_eq(run_irq(steps, 2, 0x51), 0);
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
 	    VMX_INTR_INFO_V | 0x50);
+	stop();
+}
+END_TEST
+
+/* D10 */
+START_TEST(an_emulated_instruction_ends_the_shadow)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_CPUID, 0, 2, sti_shadow },
+		{ VMX_EXIT_EXTINT, 0, 0, takes_0x51 },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(run_irq(steps, 2, 0x51), 0);
+	stop();
+}
+END_TEST
+
+static void
+device_in_shadow(uint64_t *g)
+{
+	set_fault_address(g);
+	sti_shadow(g);
+}
+
+/* A client that clears IF clears what hangs on it (SDM 3C 27.3.1.5). */
+START_TEST(no_shadow_without_if)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_EPT_VIOLATION, VMX_QUAL_EPT_W, 0, device_in_shadow },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_EPT_VIOLATION);
 	set_rflags(2);
-	ck_assert_int_eq(run_irq(emulated, 1, 0x51), 0);
-	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
-	    VMX_INTR_INFO_V | 0x51);
+	ck_assert_int_eq(run_hlt(), 0);
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_INTERRUPTIBILITY), 0);
 	stop();
 }
@@ -647,6 +691,36 @@ START_TEST(cache_bits_are_a_shadow_and_vmxe_is_refused)
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
 	    EXC_CODE(13));
 	ck_assert_uint_eq(f.exit.vrs.vrs_crs[VCPU_REGS_CR4], 0x20);
+	stop();
+}
+END_TEST
+
+static void
+rax_cr0_unpaged(uint64_t *g)
+{
+	g[VCPU_REGS_RAX] = 0x40000011;		/* CD; paging off */
+}
+
+static void
+cs_32(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_GUEST_CS_ACCESS_RIGHTS, 0xc09b);
+}
+
+/* The driver ends long mode when it does a MOV that the CPU would have. */
+START_TEST(the_entry_control_follows_lma)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_EXTINT, 0, 0, cs_32 },
+		{ VMX_EXIT_CR_ACCESS, 0, 3, rax_cr0_unpaged },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert(!(sim_vmx_entered(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_MODE));
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_IA32_EFER), 0x100);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_CR0), 0x31);
 	stop();
 }
 END_TEST
@@ -841,6 +915,58 @@ START_TEST(a_cpu_that_is_going_runs_no_guest)
 }
 END_TEST
 
+static unsigned int asked;
+
+static bool
+signal_in_the_end(void)
+{
+	return ++asked > 5;
+}
+
+/* A CPU that stays off runs nothing, and RUN still hears a signal. */
+START_TEST(a_cpu_that_is_off_runs_no_guest)
+{
+	struct vcpu_reg_state r;
+
+	start_with(SIM_VMX_ALL);
+	host_user_set_cpu(1);
+	host_user_cpu_down(1);
+	asked = 0;
+	host_user.on_signal_pending = signal_in_the_end;
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VM_EXIT_NONE);
+	ck_assert_uint_eq(sim_vmx.launches, 0);
+	ck_assert_uint_gt(asked, 5);
+	/* The vCPU has lost nothing. */
+	host_user_set_cpu(2);
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_gprs[VCPU_REGS_RIP], RIP);
+	ck_assert_uint_eq(r.vrs_crs[VCPU_REGS_CR4], 0x20);
+	stop();
+}
+END_TEST
+
+START_TEST(tags_come_back)
+{
+	struct vm_terminate_params t = { 0 };
+	struct vm_create_params p;
+
+	start_with(SIM_VMX_ALL);
+	for (unsigned int i = 0; i < 3; i++) {
+		ck_assert_int_eq(run_hlt(), 0);
+		ck_assert_uint_eq(sim_vmx_entered(VMCS_VPID), 1);
+		t.vtp_vm_id = f.vm;
+		ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_TERM, &t), 0);
+		fixture_create_params(&f, &p, 1);
+		ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_CREATE, &p), 0);
+		f.vm = f.run.vrp_vm_id = p.vcp_id;
+		f.run.vrp_continue = 0;
+		fixture_long_mode(&f, RIP);
+	}
+	stop();
+}
+END_TEST
+
 START_TEST(every_vcpu_has_its_own_tag)
 {
 	machine(SIM_VMX_ALL);
@@ -876,6 +1002,9 @@ main(void)
 		an_unknown_reason_is_an_error,
 		interrupt_waits_for_its_window,
 		the_shadow_of_sti_holds_an_interrupt,
+		an_emulated_instruction_ends_the_shadow,
+		no_shadow_without_if,
+		the_entry_control_follows_lma,
 		control_registers_hide_the_hosts_bits,
 		cache_bits_are_a_shadow_and_vmxe_is_refused,
 		cr8_is_the_guests_own,
@@ -885,7 +1014,9 @@ main(void)
 		a_vcpu_moves,
 		a_cpu_goes_and_comes_back,
 		a_cpu_that_is_going_runs_no_guest,
+		a_cpu_that_is_off_runs_no_guest,
 		every_vcpu_has_its_own_tag,
+		tags_come_back,
 	};
 	Suite *s = suite_create("vmx");
 	TCase *tc = tcase_create("all options");
