@@ -166,8 +166,10 @@ TEST(owner_parent_first, "owner/parent_exits_before_child")
 			/* The creator is gone, and its VM with it, although
 			 * the descriptor lives on here. */
 			prctl(PR_SET_PDEATHSIG, 0);
-			sleep_ms(500);
-			CHECK_ERR(do_run(&vm->cpu[0], NO_IRQ), ENOENT);
+			while (do_run(&vm->cpu[0], NO_IRQ) < 0 &&
+			    errno == EPERM)
+				sleep_ms(5);
+			CHECK_EQ(errno, ENOENT);
 			CHECK_ERR(do_term(vm->fd, vm->id), ENOENT);
 			CHECK_EQ(write(up[1], "k", 1), 1);
 			_exit(0);
@@ -228,8 +230,8 @@ TEST(owner_passed, "owner/descriptor_passed_on")
 	child_wait(pid);
 	other = vmm_open_device();
 	/* The death of the owner ends the VM, whoever has its descriptor. */
-	sleep_ms(500);
-	CHECK(!vm_info(other, vm->id, &r));
+	while (vm_info(other, vm->id, &r))
+		sleep_ms(5);
 	CHECK_ERR(do_run(&vm->cpu[0], NO_IRQ), ENOENT);
 	CHECK_OK(close(fd));
 }
