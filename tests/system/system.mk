@@ -49,7 +49,9 @@ system-ready: generate
 # What README claims, against what the last runs of the suites above reported.
 check-table:
 	@$(PYTHON) tests/system/table.py --readme README.md --out $(SYSTEM)/table.results \
-		"AMD SVM=$(SYSTEM)/svm-2/tap.log,$(BUILD)/system-vmctl/tap.log"
+		"AMD SVM=$(SYSTEM)/svm-2/tap.log,$(BUILD)/system-vmctl-amd/tap.log" \
+		"Intel VT-x=$(SYSTEM)/vmx-1/tap.log,$(BUILD)/system-vmctl-intel/tap.log" \
+		"Intel VT-x=$(SYSTEM)/vmx-2/tap.log,$(BUILD)/system-vmctl-intel/tap.log"
 
 demo:			## boot a Linux guest through the driver, in an emulated machine (VENDOR=intel)
 	@MAKE=$(MAKE) tests/system/demo
