@@ -94,10 +94,16 @@ boot() {
 	return "$status"
 }
 
+# An emulator must not outlive the script that waits for it.
+QUIT_WITH_US="setpriv --pdeathsig TERM"
+interruptible() {
+	trap 'kill $(jobs -p) 2>/dev/null; exit 130' INT TERM
+}
+
 # QEMU's TCG emulates SVM with nested paging.
 boot_amd() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
 	need qemu-system-x86_64 qemu-system-x86
-	timeout -k 5 "$1" qemu-system-x86_64 -accel tcg -cpu max -smp "$5" \
+	$QUIT_WITH_US timeout -k 5 "$1" qemu-system-x86_64 -accel tcg -cpu max -smp "$5" \
 	    -m 1024 -display none -monitor none -no-reboot -nodefaults \
 	    -serial "file:$2/console.log" -serial "file:$2/tap.log" \
 	    -kernel "$3" -initrd "$4" -append "$6"
@@ -154,7 +160,7 @@ boot_intel() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
 	# Debian's Bochs starts in its debugger, and needs a terminal for the screen. Its
 	# clock waits for it; those of other emulators beside it do not.
 	echo c > "$dir/bochs.rc"
-	TERM=vt100 nice timeout -k 5 "$1" script -qfc \
+	TERM=vt100 $QUIT_WITH_US nice timeout -k 5 "$1" script -qfc \
 	    "stty rows 25 cols 80; exec bochs -q -f '$dir/bochsrc' -rc '$dir/bochs.rc'" \
 	    "$dir/screen.log" > /dev/null || status=$?
 	[ "$status" -ne 124 ] && [ "$status" -ne 137 ] || return "$status"

@@ -22,7 +22,7 @@ TROUBLE = re.compile(
     r"detected stall|self-detected|Call Trace|unchecked MSR access|blocked for more than|"
     r"UBSAN|KASAN|list_(?:add|del) corruption|Bad page|Bad rss-counter|refcount_t:|"
     r"invalid opcode:|double fault|scheduling while atomic|unable to handle|"
-    r"HARNESS: time is up")
+    r"HARNESS: ")
 
 
 @dataclass
