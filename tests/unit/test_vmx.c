@@ -247,6 +247,7 @@ START_TEST(runs_without_each_option)
 	static const struct vmx_step steps[] = {
 		{ VMX_EXIT_CPUID, 0, 2, ask_cpuid },
 		{ VMX_EXIT_EXTINT, 0, 0, NULL },
+		{ VMX_EXIT_VMX_PREEMPTION_TIMER_EXPIRED, 0, 0, NULL },
 	};
 
 	start_with(variant(_i));
@@ -255,7 +256,7 @@ START_TEST(runs_without_each_option)
 	ck_assert_uint_eq(gpr(VCPU_REGS_RIP), RIP + 3);
 	ck_assert_mem_eq(&f.exit.vrs.vrs_gprs[VCPU_REGS_RBX], "Open", 4);
 	ck_assert_uint_eq(sim_vmx.launches, 1);
-	ck_assert_uint_eq(sim_vmx.resumes, 2);
+	ck_assert_uint_eq(sim_vmx.resumes, 3);
 	ck_assert_uint_gt(sim_vmx.invepts, 0);
 	stop();
 }
@@ -275,6 +276,10 @@ START_TEST(controls_follow_the_options)
 	    !(sim_vmx.options >> SIM_VMX_TPR_SHADOW & 1));
 	ck_assert(!!(proc2 & VMX_PROC2_VPID) ==
 	    !!(sim_vmx.options >> SIM_VMX_VPID & 1));
+	/* A millisecond of a TSC with 2 GHz, in units of 32 ticks. */
+	if (sim_vmx.options >> SIM_VMX_TIMER & 1)
+		ck_assert_uint_eq(sim_vmx_entered(VMCS_PREEMPTION_TIMER_VALUE),
+		    62500);
 	ck_assert(proc2 & VMX_PROC2_UNRESTRICTED_GUEST);
 	ck_assert(!(sim_vmx_entered(VMCS_EXIT_CONTROLS) &
 	    VMX_EXIT_ACKNOWLEDGE_INTERRUPT));

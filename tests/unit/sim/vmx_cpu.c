@@ -68,9 +68,12 @@ change_cr4(uint64_t set, uint64_t clear)
 static void
 set_capabilities(void)
 {
-	uint32_t proc_may = capability[1].may, proc2_may = PROC2_MAY;
+	uint32_t pin_may = capability[0].may, proc_may = capability[1].may;
+	uint32_t proc2_may = PROC2_MAY;
 	uint64_t ept = 0x06334141 & ~(1ULL << 25), vpid = 0;
 
+	if (!has(SIM_VMX_TIMER))
+		pin_may &= ~VMX_PIN_PREEMPTION_TIMER;
 	if (!has(SIM_VMX_TPR_SHADOW))
 		proc_may &= ~VMX_PROC_USE_TPR_SHADOW;
 	if (!has(SIM_VMX_VPID))
@@ -90,7 +93,7 @@ set_capabilities(void)
 	    (has(SIM_VMX_TRUE_CONTROLS) ? VMX_BASIC_TRUE_CONTROLS : 0) |
 	    (has(SIM_VMX_INS_OUTS) ? VMX_BASIC_INS_OUTS : 0));
 	for (unsigned int i = 0; i < 4; i++) {
-		uint64_t may = (uint64_t)(i == 1 ? proc_may :
+		uint64_t may = (uint64_t)(i == 0 ? pin_may : i == 1 ? proc_may :
 		    capability[i].may) << 32;
 
 		/* CPUs before the TRUE ones: what they need of CR3 exits is on
@@ -145,6 +148,7 @@ place(uint32_t field)
 		{ VMCS_PLE_GAP, SIM_VMX_PAUSE_LOOP },
 		{ VMCS_PLE_WINDOW, SIM_VMX_PAUSE_LOOP },
 		{ VMCS_ENCLS_EXITING_BITMAP, SIM_VMX_ENCLS },
+		{ VMCS_PREEMPTION_TIMER_VALUE, SIM_VMX_TIMER },
 	};
 	unsigned int i;
 
