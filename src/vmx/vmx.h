@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmx.h - what the files of the VMX backend share.
+ *
+ * A VMCS is active on one CPU at most, and only there it can be read. Each CPU
+ * has a list of those that are active on it; a vCPU that arrives on another
+ * CPU has its VMCS cleared on the old one first, by a call to that CPU.
+ */
+#ifndef VMX_H
+#define VMX_H
+
+#include "backend.h"
+#include "vmcs.h"
+#include "vmx_controls.h"
+#include "vmx_cpu.h"
+#include "vmx_msrbm.h"
+#include "vmx_registers.h"
+
+#define VMX_NO_CPU	UINT32_MAX
+#define VMX_MAX_VPIDS	(VMM_MAX_VCPUS + 1u)
+
+struct vmx_vcpu;
+
+/* One CPU. Only that CPU touches it once the CPU is on; interrupts off. */
+struct vmx_cpu {
+	bool	 on;
+	void	*region;		/* of VMXON */
+	struct vmx_vcpu *current;	/* whose VMCS VMREAD reads */
+	struct vmx_vcpu *active;	/* through next: the VMCSs active here */
+	uint64_t last_vcpu;		/* tag of the vCPU that ran last, 0: none */
+};
+
+struct vmx_vm {
+	uint64_t eptp;
+};
+
+/* What the host fields of a VMCS hold, as far as it can change. */
+struct host_fields {
+	struct host_context c;
+	uint64_t cr3, cr4, pat, efer, sysenter_cs, sysenter_esp, sysenter_eip;
+};
+
+struct vmx_vcpu {
+	void	*vmcs;
+	uint64_t vmcs_pa;
+	uint8_t	*apic;		/* virtual-APIC page; NULL: no TPR shadow */
+	uint64_t tag;		/* unique among all vCPUs ever */
+	uint16_t vpid;		/* 0: no VPIDs */
+
+	/* Where the VMCS is active, or VMX_NO_CPU: sync_*. Set on that CPU. */
+	uint32_t cpu;
+	bool	 launched;	/* VMRESUME, not VMLAUNCH */
+	struct vmx_vcpu *next, **prev;	/* in the list of that CPU */
+
+	bool	 flush;		/* this CPU may remember old translations */
+	bool	 here;		/* loaded, on a CPU that is on */
+	bool	 fresh;		/* has not been inside since load() */
+	uint64_t host_msr[VMX_MSR_CONTEXTS];	/* while loaded */
+	struct host_context context;		/* while loaded */
+
+	/* Copies of what the VMCS holds, written only when they change. */
+	struct host_fields host;
+	uint64_t host_rsp, rip, rsp, rflags;
+	uint32_t proc;
+	bool	 written;	/* the copies are true */
+	bool	 window;	/* wanted; in the VMCS from the next entry on */
+	bool	 shadow_known;	/* shadow is as after the last exit */
+	uint32_t shadow;	/* of STI or MOV SS, in guest_interruptibility */
+	bool	 pdptes_due;	/* load them from guest memory first */
+};
+
+/* The machine; constant after attach but for what is marked. */
+struct vmx_machine {
+	struct vmx_controls controls;
+	uint64_t basic, ept_cap;
+	uint64_t cr4_fixed0, cr4_fixed1;
+	uint64_t pdpte_reserved;
+	void	*msrbm;			/* the same for every guest */
+	struct vmx_cpu *cpu;		/* host_cpu_limit() of them */
+	uint64_t last_tag;		/* sync_* */
+	struct host_spinlock lock;
+	uint8_t	 vpids[(VMX_MAX_VPIDS + 7) / 8];	/* in use; lock */
+};
+extern struct vmx_machine vmx;
+
+static inline struct vmx_vcpu *
+vmx_vcpu(const struct vcpu *v)
+{
+	return v->backend;
+}
+
+static inline struct vmx_cpu *
+vmx_this_cpu(void)
+{
+	return &vmx.cpu[host_cpu()];
+}
+
+/* --- vmx_vmcs.c ---------------------------------------------------------------- */
+
+/* Take a VMCS from the CPU that runs this, where it is active. */
+void	vmcs_leave(struct vmx_cpu *c, struct vmx_vcpu *s);
+/* From any CPU. Not from atomic context with interrupts off. */
+void	vmcs_retire(struct vmx_vcpu *s);
+/* Make the VMCS the current one of this CPU. Preemption off, CPU on. */
+void	vmcs_bring(struct vmx_vcpu *s);
+/*
+ * Between begin and end the vCPU's VMCS can be accessed; preemption is off.
+ * Where the scheduler will soon take this thread away from a CPU that is off,
+ * it waits for that. False: there is no VMX any more (a reboot, or a resume
+ * that failed), and no end.
+ */
+bool	vmcs_begin(struct vcpu *v);
+void	vmcs_end(struct vcpu *v);
+
+/* --- vmx_state.c: the operations of the backend on a vCPU's registers ------------- */
+
+void	vmx_op_regs_read(struct vcpu *v, uint64_t groups,
+	    struct vcpu_reg_state *vrs);
+void	vmx_op_regs_write(struct vcpu *v, uint64_t groups,
+	    const struct vcpu_reg_state *vrs);
+uint64_t vmx_op_reg_get(struct vcpu *v, enum reg r);
+void	vmx_op_reg_set(struct vcpu *v, enum reg r, uint64_t value);
+void	vmx_op_seg_get(struct vcpu *v, enum sreg s,
+	    struct vcpu_segment_info *seg);
+void	vmx_op_mode(struct vcpu *v, struct guest_mode *m);
+void	vmx_op_prepare(struct vcpu *v);
+bool	vmx_op_irq_ready(struct vcpu *v);
+void	vmx_op_irq_window(struct vcpu *v, bool on);
+void	vmx_op_clear_shadow(struct vcpu *v);
+
+/* --- vmx_decode.c ------------------------------------------------------------------ */
+
+/* Fill v->exit; right after the exit, interrupts off. */
+void	vmx_decode_exit(struct vcpu *v, uint32_t reason);
+
+/* --- vmx_run.c: the operations around the world switch ------------------------------- */
+
+void	vmx_op_load(struct vcpu *v);
+void	vmx_op_put(struct vcpu *v);
+int	vmx_op_enter(struct vcpu *v, bool flush);
+
+#endif /* VMX_H */

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmx_decode.c - from the exit information of a VMCS to struct exit_info. Only
+ * what the exit's handler will need is read.
+ */
+#include "vmx.h"
+
+#define DR6_ACTIVE_LOW	(VMX_QUAL_DEBUG_RTM | VMX_QUAL_DEBUG_BLD)
+#define DR7_GD		(1u << 13)
+
+static unsigned int
+event_type(uint32_t hw)
+{
+	return (hw & VMX_INTR_INFO_TYPE_MASK) >> VMX_INTR_INFO_TYPE_SHIFT;
+}
+
+/*
+ * The event that an exit interrupted. INT n, INT1, INT3 and INTO are dropped:
+ * RIP still points at them, so they simply run again (SDM 3C 28.3.3).
+ */
+static void
+read_interrupted(struct event *e)
+{
+	uint32_t hw = (uint32_t)vmx_vmread(VMCS_IDT_VECTORING_INFO);
+	unsigned int type = event_type(hw);
+
+	if (!(hw & VMX_INTR_INFO_V))
+		return;
+	e->vector = hw & VMX_INTR_INFO_VECTOR_MASK;
+	e->has_error = hw & VMX_INTR_INFO_EV;
+	if (e->has_error)
+		e->error = (uint32_t)vmx_vmread(VMCS_IDT_VECTORING_ERROR_CODE);
+	if (type == VMX_INTR_INFO_TYPE_INTR)
+		e->type = EVENT_EXTINT;
+	else if (type == VMX_INTR_INFO_TYPE_NMI)
+		e->type = EVENT_NMI;
+	else if (type == VMX_INTR_INFO_TYPE_EXCEPTION)
+		e->type = EVENT_EXCEPTION;
+}
+
+static void
+decode_io(struct exit_info *x)
+{
+	static const uint8_t segment[] = {
+		[VMX_IO_INFO_SEG_ES] = SREG_ES, [VMX_IO_INFO_SEG_CS] = SREG_CS,
+		[VMX_IO_INFO_SEG_SS] = SREG_SS, [VMX_IO_INFO_SEG_DS] = SREG_DS,
+		[VMX_IO_INFO_SEG_FS] = SREG_FS, [VMX_IO_INFO_SEG_GS] = SREG_GS,
+	};
+	uint64_t q = x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+	uint32_t info;
+	unsigned int n;
+
+	x->io.port = (uint16_t)(q >> VMX_QUAL_IO_PORT_SHIFT);
+	x->io.size = (uint8_t)((q & VMX_QUAL_IO_SIZE_MASK) + 1);
+	x->io.in = q & VMX_QUAL_IO_IN;
+	x->io.string = q & VMX_QUAL_IO_STR;
+	x->io.rep = q & VMX_QUAL_IO_REP;
+	x->io.addr_size = 0;
+	x->io.seg_valid = false;
+	if (!x->io.string || !(vmx.basic & VMX_BASIC_INS_OUTS))
+		return;
+	info = (uint32_t)vmx_vmread(VMCS_EXIT_INSTRUCTION_INFO);
+	x->info2 = info;
+	x->io.addr_size = (uint8_t)(2u << ((info & VMX_IO_INFO_ADDRESS_MASK) >>
+	    VMX_IO_INFO_ADDRESS_SHIFT));
+	n = (info & VMX_IO_INFO_SEG_MASK) >> VMX_IO_INFO_SEG_SHIFT;
+	/* Undefined for INS, which always uses ES. */
+	if (x->io.in)
+		n = VMX_IO_INFO_SEG_ES;
+	x->io.seg_valid = n < sizeof(segment);
+	if (x->io.seg_valid)
+		x->io.seg = segment[n];
+}
+
+static void
+decode_ept(struct exit_info *x)
+{
+	uint64_t q = x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+
+	x->npf.gpa = x->info2 = vmx_vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
+	x->npf.access = q & VMX_QUAL_EPT_W ? STAGE2_W :
+	    q & VMX_QUAL_EPT_X ? STAGE2_X : STAGE2_R;
+}
+
+static void
+decode_cr(struct exit_info *x)
+{
+	static const uint8_t op[] = {
+		[VMX_QUAL_CR_TYPE_MOV_TO] = CR_MOV_TO,
+		[VMX_QUAL_CR_TYPE_MOV_FROM] = CR_MOV_FROM,
+		[VMX_QUAL_CR_TYPE_CLTS] = CR_CLTS,
+		[VMX_QUAL_CR_TYPE_LMSW] = CR_LMSW,
+	};
+	uint64_t q = x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+
+	x->cr.cr = q & VMX_QUAL_CR_CR_MASK;
+	x->cr.op = op[(q & VMX_QUAL_CR_TYPE_MASK) >> VMX_QUAL_CR_TYPE_SHIFT];
+	x->cr.gpr = (q & VMX_QUAL_CR_GPR_MASK) >> VMX_QUAL_CR_GPR_SHIFT;
+	x->cr.msw = (uint16_t)(q >> VMX_QUAL_CR_LMSW_SHIFT);
+	x->cr.valid = true;
+}
+
+/*
+ * A #DB that exits has changed neither DR6 nor DR7 yet (SDM 3C 28.1). That of
+ * INT1 leaves RIP at the instruction, but is a trap.
+ */
+static void
+decode_debug(struct vcpu *v, unsigned int type)
+{
+	struct exit_info *x = &v->exit;
+	uint64_t q = x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+
+	if (type == VMX_INTR_INFO_TYPE_INT1) {
+		v->gpr[VCPU_REGS_RIP] +=
+		    vmx_vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
+		return;
+	}
+	v->dr6 &= ~VMX_QUAL_DEBUG_B_MASK;
+	v->dr6 |= q & (VMX_QUAL_DEBUG_B_MASK | VMX_QUAL_DEBUG_BD |
+	    VMX_QUAL_DEBUG_BS);
+	v->dr6 = (v->dr6 | DR6_ACTIVE_LOW) & ~(q & DR6_ACTIVE_LOW);
+	vmx_vmwrite(VMCS_GUEST_DR7, vmx_vmread(VMCS_GUEST_DR7) &
+	    ~(uint64_t)DR7_GD);
+}
+
+/* Reason 0: an exception that exits, or the host's NMI. */
+static void
+decode_exception(struct vcpu *v)
+{
+	struct exit_info *x = &v->exit;
+	uint32_t hw = (uint32_t)vmx_vmread(VMCS_EXIT_INTERRUPTION_INFO);
+
+	x->info2 = hw;
+	x->exc.vector = hw & VMX_INTR_INFO_VECTOR_MASK;
+	x->exc.has_error = hw & VMX_INTR_INFO_EV;
+	if (x->exc.has_error)
+		x->exc.error = (uint32_t)
+		    vmx_vmread(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
+	x->kind = vmx_exception_kind(x->exc.vector);
+	if (x->kind == EXIT_NMI)
+		host_nmi();
+	else if (x->kind == EXIT_EXCEPTION_DB)
+		decode_debug(v, event_type(hw));
+}
+
+void
+vmx_decode_exit(struct vcpu *v, uint32_t reason)
+{
+	struct exit_info *x = &v->exit;
+
+	x->reason = reason;
+	x->kind = vmx_exit_kind(reason);
+	x->info1 = x->info2 = 0;
+	x->insn_len = x->bytes_len = 0;
+	x->interrupted.type = EVENT_NONE;
+
+	switch (x->kind) {
+	case EXIT_NMI:
+		read_interrupted(&x->interrupted);
+		decode_exception(v);
+		return;
+	case EXIT_STAGE2_FAULT:
+	case EXIT_EPT_MISCONFIGURATION:
+		read_interrupted(&x->interrupted);
+		decode_ept(x);
+		return;
+	case EXIT_TASK_SWITCH:
+		read_interrupted(&x->interrupted);
+		x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+		return;
+	case EXIT_IO:
+		decode_io(x);
+		break;
+	case EXIT_CR_ACCESS:
+		decode_cr(x);
+		break;
+	case EXIT_MSR:
+		x->msr.write = (reason & VMX_EXIT_REASON_BASIC_MASK) ==
+		    VMX_EXIT_WRMSR;
+		break;
+	default:
+		if (!exit_policy[x->kind].advance)
+			return;
+		break;
+	}
+	x->insn_len = (uint8_t)vmx_vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmx_op_enter.c - the way into the guest and back: the host's state in the VMCS,
+ * what the CPU does not switch, and the entry.
+ */
+#include "vmx.h"
+#include "cpu.h"
+#include "debug.h"
+
+#define APIC_TPR	0x80	/* offset in the virtual-APIC page */
+#define TPR_SHIFT	4	/* CR8 is bits 7-4 of the TPR (SDM 3A 11.8.6) */
+
+#define DR6_INIT	0xffff0ff0u	/* no condition met */
+
+static void
+host_field(struct vmx_vcpu *s, uint32_t field, uint64_t *copy, uint64_t value)
+{
+	if (s->written && *copy == value)
+		return;
+	vmx_vmwrite(field, value);
+	*copy = value;
+}
+
+/*
+ * The host's state on this CPU, for this thread (SDM 3C 25.5). CR3 and CR4 can
+ * change during a stay: they are written before each entry.
+ */
+static void
+write_host_state(struct vmx_vcpu *s)
+{
+	const struct host_context *c = &s->context;
+	struct host_fields *f = &s->host;
+
+	host_field(s, VMCS_HOST_CR0, &f->c.cr0, c->cr0);
+	host_field(s, VMCS_HOST_FS_BASE, &f->c.fs_base, c->fs_base);
+	host_field(s, VMCS_HOST_GS_BASE, &f->c.gs_base, c->gs_base);
+	host_field(s, VMCS_HOST_TR_BASE, &f->c.tr_base, c->tr_base);
+	host_field(s, VMCS_HOST_GDTR_BASE, &f->c.gdt_base, c->gdt_base);
+	host_field(s, VMCS_HOST_IDTR_BASE, &f->c.idt_base, c->idt_base);
+	host_field(s, VMCS_HOST_IA32_PAT, &f->pat, cpu_rdmsr(ARCH_MSR_PAT));
+	host_field(s, VMCS_HOST_IA32_EFER, &f->efer, cpu_rdmsr(ARCH_MSR_EFER));
+	host_field(s, VMCS_HOST_IA32_SYSENTER_CS, &f->sysenter_cs,
+	    cpu_rdmsr(ARCH_MSR_SYSENTER_CS));
+	host_field(s, VMCS_HOST_IA32_SYSENTER_ESP, &f->sysenter_esp,
+	    cpu_rdmsr(ARCH_MSR_SYSENTER_ESP));
+	host_field(s, VMCS_HOST_IA32_SYSENTER_EIP, &f->sysenter_eip,
+	    cpu_rdmsr(ARCH_MSR_SYSENTER_EIP));
+	if (s->written)
+		return;
+	/* Selectors with RPL or TI are no host state: put() brings them. */
+	vmx_vmwrite(VMCS_HOST_CS_SELECTOR, c->cs);
+	vmx_vmwrite(VMCS_HOST_SS_SELECTOR, c->ss);
+	vmx_vmwrite(VMCS_HOST_DS_SELECTOR, 0);
+	vmx_vmwrite(VMCS_HOST_ES_SELECTOR, 0);
+	vmx_vmwrite(VMCS_HOST_FS_SELECTOR, 0);
+	vmx_vmwrite(VMCS_HOST_GS_SELECTOR, 0);
+	vmx_vmwrite(VMCS_HOST_TR_SELECTOR, c->tr);
+	vmx_vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit);
+	s->host_rsp = 0;
+}
+
+/* MSRs that matter in user mode only are switched once a stay. */
+static void
+msrs_load(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+	unsigned int i;
+
+	for (i = 0; i < VMX_MSR_CONTEXTS; i++) {
+		const struct vmx_msr_context *m = &vmx_msr_contexts[i];
+
+		s->host_msr[i] = cpu_rdmsr(m->index);
+		if (v->msr[m->slot] != s->host_msr[i])
+			cpu_wrmsr(m->index, v->msr[m->slot]);
+	}
+}
+
+static void
+msrs_save(struct vcpu *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < VMX_MSR_CONTEXTS; i++)
+		v->msr[vmx_msr_contexts[i].slot] =
+		    cpu_rdmsr(vmx_msr_contexts[i].index);
+}
+
+/* After a load of GS, the base that SWAPGS brings is neither's. */
+static void
+msrs_restore(const struct vcpu *v)
+{
+	const struct vmx_vcpu *s = vmx_vcpu(v);
+	unsigned int i;
+
+	for (i = 0; i < VMX_MSR_CONTEXTS; i++) {
+		const struct vmx_msr_context *m = &vmx_msr_contexts[i];
+
+		if (v->msr[m->slot] != s->host_msr[i] || s->context.gs != 0)
+			cpu_wrmsr(m->index, s->host_msr[i]);
+	}
+}
+
+void
+vmx_op_load(struct vcpu *v)
+{
+	struct vmx_cpu *c = vmx_this_cpu();
+	struct vmx_vcpu *s = vmx_vcpu(v);
+
+	s->here = c->on;
+	if (!s->here)
+		return;
+	vmcs_bring(s);
+	if (c->last_vcpu != s->tag) {
+		c->last_vcpu = s->tag;
+		host_predictor_barrier();
+	}
+	host_context_save(&s->context);
+	write_host_state(s);
+	msrs_load(v);
+	debug_load(v);
+	s->fresh = true;
+}
+
+void
+vmx_op_put(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+
+	if (!s->here)
+		return;
+	s->here = false;
+	debug_put(v);
+	if (!host_debug_active() && v->dr6 != DR6_INIT)
+		cpu_write_dr6(DR6_INIT);
+	msrs_save(v);
+	host_context_restore(&s->context);
+	msrs_restore(v);
+}
+
+/* Translations with this vCPU's tags end here (SDM 3C 29.4.3). */
+static void
+drop_translations(const struct vcpu *v)
+{
+	const struct vmx_vcpu *s = vmx_vcpu(v);
+	const struct vmx_vm *xv = v->vm->backend;
+
+	vmx_invept(vmx.ept_cap & VMX_EPT_VPID_CAP_INVEPT_SINGLE ?
+	    VMX_INVEPT_SINGLE : VMX_INVEPT_ALL, xv->eptp);
+	if (s->vpid != 0)
+		vmx_invvpid(vmx.ept_cap & VMX_EPT_VPID_CAP_INVVPID_SINGLE ?
+		    VMX_INVVPID_SINGLE : VMX_INVVPID_ALL, s->vpid);
+}
+
+static uint32_t
+event_to_hw(const struct event *e)
+{
+	static const uint8_t type[] = {
+		[EVENT_EXTINT] = VMX_INTR_INFO_TYPE_INTR,
+		[EVENT_NMI] = VMX_INTR_INFO_TYPE_NMI,
+		[EVENT_EXCEPTION] = VMX_INTR_INFO_TYPE_EXCEPTION,
+	};
+
+	return VMX_INTR_INFO_V | e->vector |
+	    (uint32_t)type[e->type] << VMX_INTR_INFO_TYPE_SHIFT |
+	    (e->has_error ? VMX_INTR_INFO_EV : 0);
+}
+
+static void
+guest_field(struct vmx_vcpu *s, uint32_t field, uint64_t *copy, uint64_t value)
+{
+	if (s->written && *copy == value)
+		return;
+	vmx_vmwrite(field, value);
+	*copy = value;
+}
+
+/* Bring the VMCS up to date: what may have changed since the last exit. */
+static void
+write_entry_state(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+	uint32_t proc = vmx.controls.proc |
+	    (s->window ? VMX_PROC_INTR_WINDOW : 0);
+
+	host_field(s, VMCS_HOST_CR3, &s->host.cr3, vmx_read_cr3());
+	host_field(s, VMCS_HOST_CR4, &s->host.cr4, cpu_read_cr4());
+	guest_field(s, VMCS_GUEST_RSP, &s->rsp, v->gpr[VCPU_REGS_RSP]);
+	guest_field(s, VMCS_GUEST_RIP, &s->rip, v->gpr[VCPU_REGS_RIP]);
+	guest_field(s, VMCS_GUEST_RFLAGS, &s->rflags,
+	    v->gpr[VCPU_REGS_RFLAGS] | ARCH_RFLAGS_MB1);
+	if (proc != s->proc) {
+		vmx_vmwrite(VMCS_PROC_CONTROLS, proc);
+		s->proc = proc;
+	}
+	if (v->inject.type != EVENT_NONE) {
+		vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO,
+		    event_to_hw(&v->inject));
+		if (v->inject.has_error)
+			vmx_vmwrite(VMCS_ENTRY_EXCEPTION_ERROR_CODE,
+			    v->inject.error);
+	}
+	s->written = true;
+}
+
+/* The CPU refused to try: an error of this driver. */
+static int
+enter_failed(struct vcpu *v)
+{
+	uint32_t error = (uint32_t)vmx_vmread(VMCS_INSTRUCTION_ERROR);
+
+	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+	host_warn("vmm: vm %u vcpu %u: error %u: %s\n", v->vm->id, v->id, error,
+	    vmx_instruction_error(error));
+	return -EINVAL;
+}
+
+/* The CPU refused the guest's state, and has loaded the host's. */
+static int
+entry_refused(struct vcpu *v, uint32_t reason)
+{
+	uint64_t q = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+
+	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+	if (vmx_exit_kind(reason) == EXIT_ENTRY_FAILED_MCE) {
+		host_machine_check();
+		return -EINVAL;
+	}
+	host_warn("vmm: vm %u vcpu %u: the CPU refused the guest's state: %s, "
+	    "qualification %llu\n", v->vm->id, v->id, vmx_exit_name(reason),
+	    (unsigned long long)q);
+	return -EINVAL;
+}
+
+int
+vmx_op_enter(struct vcpu *v, bool flush)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+	struct host_debug debug;
+	uint64_t debugctl;
+	uint32_t reason;
+	int failed;
+
+	if (!s->here || !vmx_this_cpu()->on || s->pdptes_due)
+		return -EAGAIN;
+	write_entry_state(v);
+	if (flush || s->flush) {
+		drop_translations(v);
+		s->flush = false;
+	}
+	if (s->apic != NULL)
+		s->apic[APIC_TPR] = (uint8_t)(v->cr8 << TPR_SHIFT);
+	/* An exit leaves 0 in DEBUGCTL and disarms DR7 (SDM 3C 28.5.1). */
+	debugctl = cpu_rdmsr(ARCH_MSR_DEBUGCTL);
+	debug_enter(v, &debug);
+	if (cpu_read_dr6() != v->dr6)
+		cpu_write_dr6(v->dr6);
+	if (cpu_read_cr2() != v->cr2)
+		vmx_write_cr2(v->cr2);
+	host_l1d_flush(s->fresh);
+	s->fresh = false;
+
+	failed = vmx_enter(v->gpr, s->launched, &s->host_rsp, VMCS_HOST_RSP);
+
+	v->cr2 = cpu_read_cr2();
+	v->dr6 = cpu_read_dr6();
+	debug_leave(v, &debug);
+	if (debugctl != 0)
+		cpu_wrmsr(ARCH_MSR_DEBUGCTL, debugctl);
+	if (failed)
+		return enter_failed(v);
+	reason = (uint32_t)vmx_vmread(VMCS_EXIT_REASON);
+	if (reason & VMX_EXIT_REASON_ENTRY_FAILED)
+		return entry_refused(v, reason);
+
+	s->launched = true;
+	s->shadow_known = false;
+	if (s->apic != NULL)
+		v->cr8 = s->apic[APIC_TPR] >> TPR_SHIFT;
+	v->gpr[VCPU_REGS_RSP] = s->rsp = vmx_vmread(VMCS_GUEST_RSP);
+	v->gpr[VCPU_REGS_RIP] = s->rip = vmx_vmread(VMCS_GUEST_RIP);
+	v->gpr[VCPU_REGS_RFLAGS] = s->rflags = vmx_vmread(VMCS_GUEST_RFLAGS);
+	vmx_decode_exit(v, reason);
+	return 0;
+}

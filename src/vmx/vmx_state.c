@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmx_state.c - a vCPU's registers and what blocks its interrupts, in a VMCS
+ * that may be on any CPU.
+ */
+#include "vmx.h"
+#include "memory.h"
+
+#define SHADOW		(VMX_INTERRUPTIBILITY_STI | VMX_INTERRUPTIBILITY_MOV_SS)
+
+#define PDPTE_P		1u		/* a PAE root entry is present */
+
+/* --- Registers -------------------------------------------------------------------------- */
+
+static bool
+pae_paging(const struct vcpu *v)
+{
+	return (vmx_reg_get(v, REG_CR0) & ARCH_CR0_PG) &&
+	    (vmx_reg_get(v, REG_CR4) & ARCH_CR4_PAE) &&
+	    !(vmx_reg_get(v, REG_EFER) & ARCH_EFER_LMA);
+}
+
+/* The entry control that has to agree with EFER.LMA (SDM 3C 27.3.1.1). */
+static void
+follow_lma(const struct vcpu *v)
+{
+	uint32_t entry = vmx.controls.entry & ~VMX_ENTRY_IA32E_MODE;
+
+	if (vmx_reg_get(v, REG_EFER) & ARCH_EFER_LMA)
+		entry |= VMX_ENTRY_IA32E_MODE;
+	vmx_vmwrite(VMCS_ENTRY_CONTROLS, entry);
+}
+
+/* No shadow of STI without RFLAGS.IF (SDM 3C 27.3.1.5). */
+static void
+follow_if(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+	uint64_t state;
+
+	if (v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_IF)
+		return;
+	state = vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY);
+	if (state & VMX_INTERRUPTIBILITY_STI)
+		vmx_vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+		    state & ~(uint64_t)VMX_INTERRUPTIBILITY_STI);
+	s->shadow_known = false;
+}
+
+void
+vmx_op_regs_read(struct vcpu *v, uint64_t groups, struct vcpu_reg_state *vrs)
+{
+	if (!vmcs_begin(v))
+		return;
+	vmx_regs_read(v, groups, vrs);
+	vmcs_end(v);
+}
+
+void
+vmx_op_regs_write(struct vcpu *v, uint64_t groups,
+    const struct vcpu_reg_state *vrs)
+{
+	const uint64_t *pdpte = &vrs->vrs_crs[VCPU_REGS_PDPTE0];
+
+	if (!vmcs_begin(v))
+		return;
+	vmx_regs_write(v, groups, vrs);
+	if (groups & VM_RWREGS_GPRS)
+		follow_if(v);
+	if (groups & VM_RWREGS_MSRS)
+		follow_lma(v);
+	/* A client that does not know them gets what MOV CR3 would load. */
+	if (groups & (VM_RWREGS_CRS | VM_RWREGS_MSRS))
+		vmx_vcpu(v)->pdptes_due = pae_paging(v) &&
+		    (!(groups & VM_RWREGS_CRS) ||
+		    !(pdpte[0] | pdpte[1] | pdpte[2] | pdpte[3]));
+	vmcs_end(v);
+}
+
+uint64_t
+vmx_op_reg_get(struct vcpu *v, enum reg r)
+{
+	uint64_t value;
+
+	if (!vmcs_begin(v))
+		return 0;
+	value = vmx_reg_get(v, r);
+	vmcs_end(v);
+	return value;
+}
+
+void
+vmx_op_reg_set(struct vcpu *v, enum reg r, uint64_t value)
+{
+	if (!vmcs_begin(v))
+		return;
+	vmx_reg_set(v, r, value);
+	if (r == REG_EFER)
+		follow_lma(v);
+	/* What the CPU does by itself for a MOV that does not exit. */
+	if (r == REG_CR0 || r == REG_CR4 || r == REG_EFER)
+		vmx_vcpu(v)->pdptes_due = pae_paging(v);
+	vmcs_end(v);
+}
+
+void
+vmx_op_seg_get(struct vcpu *v, enum sreg s, struct vcpu_segment_info *seg)
+{
+	memset(seg, 0, sizeof(*seg));
+	if (!vmcs_begin(v))
+		return;
+	vmx_seg_get(s, seg);
+	vmcs_end(v);
+}
+
+void
+vmx_op_mode(struct vcpu *v, struct guest_mode *m)
+{
+	uint64_t cs;
+
+	memset(m, 0, sizeof(*m));
+	if (!vmcs_begin(v))
+		return;
+	m->cr0 = vmx_reg_get(v, REG_CR0);
+	m->cr3 = vmx_reg_get(v, REG_CR3);
+	m->cr4 = vmx_reg_get(v, REG_CR4);
+	m->efer = vmx_reg_get(v, REG_EFER);
+	m->rflags = v->gpr[VCPU_REGS_RFLAGS];
+	/* SS.DPL is CPL (SDM 3C 25.4.1). */
+	m->cpl = (vmx_vmread(VMCS_GUEST_SS_ACCESS_RIGHTS) & ARCH_AR_DPL_MASK) >>
+	    ARCH_AR_DPL_SHIFT;
+	cs = vmx_vmread(VMCS_GUEST_CS_ACCESS_RIGHTS);
+	m->code64 = (m->efer & ARCH_EFER_LMA) && (cs & ARCH_AR_L);
+	m->code32 = !m->code64 && (cs & ARCH_AR_DB);
+	vmcs_end(v);
+}
+
+/*
+ * PAE root entries live in the VMCS; here they come from memory, for a state
+ * that the CPU has not loaded itself. What MOV CR3 would refuse is absent.
+ */
+void
+vmx_op_prepare(struct vcpu *v)
+{
+	uint64_t pdpte[4] = { 0 };
+	unsigned int i;
+
+	if (!vmx_vcpu(v)->pdptes_due)
+		return;
+	if (memory_read(v->vm, vmx_op_reg_get(v, REG_CR3) & 0xffffffe0, pdpte,
+	    sizeof(pdpte)))
+		memset(pdpte, 0, sizeof(pdpte));
+	if (!vmcs_begin(v))
+		return;
+	for (i = 0; i < 4; i++) {
+		if (!(pdpte[i] & PDPTE_P) || (pdpte[i] & vmx.pdpte_reserved))
+			pdpte[i] = 0;
+		vmx_reg_set(v, (enum reg)(REG_PDPTE0 + i), pdpte[i]);
+	}
+	vmcs_end(v);
+	vmx_vcpu(v)->pdptes_due = false;
+}
+
+/* --- Events ------------------------------------------------------------------------------- */
+
+/* Is the guest in the shadow of STI or MOV SS? */
+static uint32_t
+shadow(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+
+	if (!s->shadow_known) {
+		s->shadow = vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY) & SHADOW;
+		s->shadow_known = true;
+	}
+	return s->shadow;
+}
+
+bool
+vmx_op_irq_ready(struct vcpu *v)
+{
+	bool ready;
+
+	if (!(v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_IF) || !vmcs_begin(v))
+		return false;
+	ready = shadow(v) == 0;
+	vmcs_end(v);
+	return ready;
+}
+
+void
+vmx_op_irq_window(struct vcpu *v, bool on)
+{
+	vmx_vcpu(v)->window = on;
+}
+
+void
+vmx_op_clear_shadow(struct vcpu *v)
+{
+	if (!vmcs_begin(v))
+		return;
+	if (shadow(v) != 0) {
+		vmx_vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+		    vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)SHADOW);
+		/* A trap that waited for its end is the caller's to raise. */
+		vmx_vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+		vmx_vcpu(v)->shadow = 0;
+	}
+	vmcs_end(v);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmx_vmcs.c - which VMCS is active and current where (SDM 3C 25.1, 25.11).
+ */
+#include "vmx.h"
+
+void
+vmcs_leave(struct vmx_cpu *c, struct vmx_vcpu *s)
+{
+	vmx_vmclear(s->vmcs_pa);
+	s->launched = false;
+	if (c->current == s)
+		c->current = NULL;
+	*s->prev = s->next;
+	if (s->next != NULL)
+		s->next->prev = s->prev;
+	sync_store_release(&s->cpu, VMX_NO_CPU);
+}
+
+/* In interrupt context, on the CPU where the VMCS is thought to be active. */
+static void
+vmcs_leave_here(void *arg)
+{
+	struct vmx_vcpu *s = arg;
+
+	if (sync_load(&s->cpu) == host_cpu())
+		vmcs_leave(vmx_this_cpu(), s);
+}
+
+void
+vmcs_retire(struct vmx_vcpu *s)
+{
+	uint32_t cpu;
+
+	while ((cpu = sync_load_acquire(&s->cpu)) != VMX_NO_CPU)
+		host_call_on(cpu, vmcs_leave_here, s);
+}
+
+void
+vmcs_bring(struct vmx_vcpu *s)
+{
+	struct vmx_cpu *c = vmx_this_cpu();
+
+	if (sync_load(&s->cpu) != host_cpu())
+		vmcs_retire(s);
+	if (c->current == s)
+		return;
+	/* Other VMCSs may leave this CPU in interrupts. */
+	host_irq_disable();
+	if (s->cpu == VMX_NO_CPU) {
+		vmx_vmclear(s->vmcs_pa);
+		s->next = c->active;
+		s->prev = &c->active;
+		if (s->next != NULL)
+			s->next->prev = &s->next;
+		c->active = s;
+		s->flush = true;
+		sync_store(&s->cpu, host_cpu());
+	}
+	vmx_vmptrld(s->vmcs_pa);
+	c->current = s;
+	host_irq_enable();
+}
+
+bool
+vmcs_begin(struct vcpu *v)
+{
+	bool moving;
+
+	if (v->loaded)
+		return vmx_vcpu(v)->here;
+	for (;;) {
+		host_preempt_disable();
+		if (vmx_this_cpu()->on) {
+			vmcs_bring(vmx_vcpu(v));
+			return true;
+		}
+		moving = host_resched_pending();
+		host_preempt_enable();
+		if (!moving)
+			return false;
+		host_resched();
+	}
+}
+
+void
+vmcs_end(struct vcpu *v)
+{
+	if (!v->loaded)
+		host_preempt_enable();
+}
+
