@@ -23,6 +23,8 @@ struct backend {
 	const struct stage2_format *stage2;
 	uint8_t	 msr_vendor;		/* MSR_VENDOR_*: which rows apply */
 	uint16_t window_reason;		/* exit reason "interrupt window" */
+	/* The largest leaf that the CPU takes in stage2; after attach. */
+	enum stage2_level (*largest_leaf)(void);
 
 	/*
 	 * May this CPU be used? -ENODEV with a sentence in the log; -ENXIO

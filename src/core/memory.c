@@ -14,7 +14,6 @@
 
 #define CHUNK_PAGES	512u		/* pages in one entry of vm->prot */
 #define STEP		(1ULL << 30)	/* torn down between two host_resched() */
-#define ORDER_2M	9
 
 const struct vm_range *
 memory_range(const struct vm *vm, uint64_t gpa)
@@ -120,19 +119,25 @@ prot_at(const struct vm *vm, uint64_t gpa)
 	return sync_load(&chunk[gpa / PAGE_SIZE_4K % CHUNK_PAGES]);
 }
 
-/* All of the 2 MiB around gpa has one protection. mem_lock. */
+/* Whole chunks, [gpa, gpa + size) of a range, have one protection. mem_lock. */
 static bool
-prot_uniform(const struct vm *vm, uint64_t gpa)
+prot_uniform(const struct vm *vm, uint64_t gpa, uint64_t size)
 {
-	const uint8_t *chunk;
-	unsigned int i;
+	const unsigned int prot = prot_at(vm, gpa);
+	uint64_t at;
 
 	if (vm->prot == NULL)
 		return true;
-	chunk = vm->prot[gpa / PAGE_SIZE_2M];
-	for (i = 1; chunk != NULL && i < CHUNK_PAGES; i++)
-		if (chunk[i] != chunk[0])
+	for (at = gpa; at < gpa + size; at += PAGE_SIZE_2M) {
+		const uint8_t *chunk = vm->prot[at / PAGE_SIZE_2M];
+
+		if (prot_at(vm, at) != prot)
 			return false;
+		/* Each page as the one before it. */
+		if (chunk != NULL &&
+		    memcmp(chunk, chunk + 1, CHUNK_PAGES - 1) != 0)
+			return false;
+	}
 	return true;
 }
 
@@ -274,23 +279,34 @@ fault_is_stale(const struct fault *f)
 }
 
 /*
- * May the 2 MiB around the page be one leaf? The host must have them in one
- * piece, at the same offset, all within the range (what lies beyond it is not
- * the guest's) and under one protection.
+ * May what lies around the page be one large leaf? The host must have it in
+ * one piece, at the same offset, all within the range (what lies beyond it is
+ * not the guest's) and under one protection.
  */
 static bool
-fault_fits_2m(const struct fault *f)
+fault_fits(const struct fault *f, unsigned int level)
 {
 	const struct vm_range *r = f->range;
 	const struct host_frame *frame = &f->frame[f->want];
-	const uint64_t mask = PAGE_SIZE_2M - 1, base = f->gpa & ~mask;
+	const uint64_t size = stage2_size(level), mask = size - 1;
+	const uint64_t base = f->gpa & ~mask;
 	const uint64_t hva = r->hva + (f->gpa - r->gpa);
 
-	return frame->order >= ORDER_2M && ((f->gpa ^ hva) & mask) == 0 &&
+	return PAGE_SIZE_4K << frame->order >= size &&
+	    ((f->gpa ^ hva) & mask) == 0 &&
 	    ((f->gpa ^ frame->pa) & mask) == 0 && base >= r->gpa &&
-	    r->size >= PAGE_SIZE_2M &&
-	    base - r->gpa <= r->size - PAGE_SIZE_2M &&
-	    prot_uniform(f->vm, f->gpa);
+	    r->size >= size && base - r->gpa <= r->size - size &&
+	    prot_uniform(f->vm, base, size);
+}
+
+static enum stage2_level
+fault_level(const struct fault *f)
+{
+	unsigned int level = vmm_backend()->largest_leaf();
+
+	while (level > STAGE2_4K && !fault_fits(f, level))
+		level--;
+	return (enum stage2_level)level;
 }
 
 static int
@@ -298,7 +314,7 @@ fault_map(struct fault *f, uint64_t gpa, const struct host_frame *frame,
     enum stage2_level level)
 {
 	unsigned int prot = prot_at(f->vm, gpa);
-	uint64_t mask = level == STAGE2_2M ? PAGE_SIZE_2M - 1 : PAGE_SIZE_4K - 1;
+	uint64_t mask = stage2_size(level) - 1;
 	int err;
 
 	if (!frame->writable)
@@ -314,14 +330,13 @@ fault_map(struct fault *f, uint64_t gpa, const struct host_frame *frame,
 static int
 fault_map_all(struct fault *f)
 {
+	const enum stage2_level level = fault_level(f);
 	struct stage2_mapping m;
 	unsigned int i;
 	int err;
 
-	if (fault_fits_2m(f))
-		return fault_map(f, f->gpa, &f->frame[f->want], STAGE2_2M);
-	err = fault_map(f, f->gpa, &f->frame[f->want], STAGE2_4K);
-	if (err)
+	err = fault_map(f, f->gpa, &f->frame[f->want], level);
+	if (err || level != STAGE2_4K)
 		return err;
 	for (i = 0; i < f->n; i++) {
 		uint64_t gpa = f->start + i * PAGE_SIZE_4K;

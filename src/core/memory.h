@@ -35,7 +35,7 @@ enum memory_fault {
 };
 /*
  * A second-stage fault at gpa wanting `access` (STAGE2_* bits). Brings the
- * page in, with its neighbours or as 2 MiB where the host has it so.
+ * page in, with its neighbours or as the 2 MiB or 1 GiB that the host has.
  * Returns enum memory_fault, or -ENOMEM, -EINTR. May sleep.
  */
 int	memory_fault(struct vcpu *v, uint64_t gpa, unsigned int access);

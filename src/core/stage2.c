@@ -15,17 +15,10 @@
 #define ROOT_LEVEL	3u		/* four levels: 0 holds 4 KiB leaves */
 #define GPA_LIMIT	(1ULL << 48)
 
-/* What one entry of a table of this level covers. */
-static uint64_t
-level_size(unsigned int level)
-{
-	return PAGE_SIZE_4K << 9 * level;
-}
-
 static unsigned int
 level_index(uint64_t gpa, unsigned int level)
 {
-	return gpa / level_size(level) % ENTRIES;
+	return gpa / stage2_size(level) % ENTRIES;
 }
 
 static uint64_t
@@ -221,7 +214,7 @@ split(struct stage2 *s, uint64_t *entry, unsigned int level,
 	if (level - 1 == STAGE2_4K)
 		e &= ~f->large;
 	for (i = 0; i < ENTRIES; i++)
-		table[i] = e + i * level_size(level - 1);
+		table[i] = e + i * stage2_size(level - 1);
 	sync_store_release(entry, table_entry(s, table));
 }
 
@@ -288,7 +281,7 @@ static bool
 unmap_table(struct stage2 *s, uint64_t *table, unsigned int level,
     uint64_t gpa, uint64_t end)
 {
-	const uint64_t size = level_size(level);
+	const uint64_t size = stage2_size(level);
 	bool taken = false;
 
 	while (gpa < end) {
@@ -340,7 +333,7 @@ stage2_lookup(const struct stage2 *s, uint64_t gpa, struct stage2_mapping *m)
 		if (!is_present(s, e))
 			return false;
 		if (is_leaf(s, e, level)) {
-			uint64_t offset = gpa & (level_size(level) - 1);
+			uint64_t offset = gpa & (stage2_size(level) - 1);
 
 			m->pa = (e & s->fmt->address) +
 			    (offset & ~(PAGE_SIZE_4K - 1));

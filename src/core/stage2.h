@@ -24,6 +24,13 @@
 /* Leaf sizes. */
 enum stage2_level { STAGE2_4K, STAGE2_2M, STAGE2_1G };
 
+/* What an entry of a table of this level covers, leaf or not. */
+static inline uint64_t
+stage2_size(unsigned int level)
+{
+	return PAGE_SIZE_4K << 9 * level;
+}
+
 /* How a vendor writes an entry; one constant object a vendor, generated. */
 struct stage2_format {
 	const char *name;

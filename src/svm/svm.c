@@ -56,6 +56,7 @@ static struct {
 	uint32_t max_asid;
 	bool	 la57;		/* the host's page tables have five levels */
 	bool	 has_xss;
+	bool	 page_1g;	/* leaves of 1 GiB, nested ones too (APM 2 15.25) */
 	void	*msrpm, *iopm;	/* the same for every guest */
 	struct svm_cpu *cpu;	/* host_cpu_limit() of them */
 	uint64_t last_tag;	/* sync_* */
@@ -158,10 +159,17 @@ svm_attach(void)
 		return err;
 	svm.la57 = cpu_read_cr4() & ARCH_CR4_LA57;
 	svm.has_xss = cpuid_host_has(CPUID_FEATURE_XSAVES);
+	svm.page_1g = cpuid_host_has(CPUID_FEATURE_PAGE1GB);
 	err = svm_alloc();
 	if (err)
 		svm_detach();
 	return err;
+}
+
+static enum stage2_level
+svm_largest_leaf(void)
+{
+	return svm.page_1g ? STAGE2_1G : STAGE2_2M;
 }
 
 static int
@@ -647,6 +655,7 @@ const struct backend svm_backend = {
 	.stage2 = &arch_npt_format,
 	.msr_vendor = MSR_VENDOR_AMD,
 	.window_reason = SVM_VMEXIT_VINTR,
+	.largest_leaf = svm_largest_leaf,
 	.attach = svm_attach,
 	.detach = svm_detach,
 	.cpu_on = svm_cpu_on,

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "backend.h"
 #include "host_user.h"
@@ -70,12 +71,21 @@ vm_flush(struct vm *v)
 		on_flush();
 }
 
+static enum stage2_level largest_leaf;
+
+static enum stage2_level
+backend_largest_leaf(void)
+{
+	return largest_leaf;
+}
+
 const struct backend *
 vmm_backend(void)
 {
 	static struct backend b;
 
 	b.stage2 = &arch_npt_format;
+	b.largest_leaf = backend_largest_leaf;
 	return &b;
 }
 
@@ -99,6 +109,7 @@ host_setup(void)
 	memset(&vm, 0, sizeof(vm));
 	flushes = 0;
 	on_flush = NULL;
+	largest_leaf = STAGE2_1G;
 }
 
 static void
@@ -167,6 +178,18 @@ level(uint64_t gpa)
 
 	expect(stage2_lookup(&vm.stage2, gpa, &m));
 	return m.level;
+}
+
+/* While races is not 0, the page that was resolved goes again. */
+static unsigned int races;
+
+static void
+race(uint64_t at)
+{
+	if (races == 0)
+		return;
+	races--;
+	host_user_invalidate((void *)(uintptr_t)at, PAGE, races % 2);
 }
 
 /* --- Ranges --------------------------------------------------------------- */
@@ -383,6 +406,236 @@ START_TEST(small_pages_give_way_to_a_huge_one)
 }
 END_TEST
 
+/* --- 1 GiB ---------------------------------------------------------------- */
+
+/*
+ * The creator's memory for this, 1 GiB aligned; nobody touches it. Ranges:
+ *   WIDE	begins before 1 GiB, ends before 3 GiB: one whole GiB, at 1 GiB
+ *   ODD	one whole GiB at 4 GiB, which the host has 2 MiB further on
+ */
+#define BIG_SIZE	(5 * GIB)
+#define WIDE		(GIB - 2 * MIB)
+#define WIDE_SIZE	(2 * MIB + GIB + GIB - 2 * MIB)
+#define ODD		(4 * GIB)
+#define ODD_SIZE	GIB
+#define ODD_AT		(3 * GIB + 2 * MIB)
+#define PAGES_1G	262144u
+
+static void
+big_setup(void)
+{
+	uint8_t *at;
+
+	host_setup();
+	host_user_mem_remove(host);
+	free(host);
+	at = mmap(NULL, BIG_SIZE + GIB, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ck_assert_ptr_ne(at, MAP_FAILED);
+	host = (uint8_t *)(((uintptr_t)at + GIB - 1) & ~(GIB - 1));
+	munmap(at, (size_t)(host - at));
+	munmap(host + BIG_SIZE, (size_t)(at + GIB - host));
+	host_user_mem_add(host, BIG_SIZE, R | W);
+	ranges[0] = (struct vm_mem_range){ .vmr_gpa = WIDE,
+	    .vmr_va = (uintptr_t)host + WIDE, .vmr_size = WIDE_SIZE };
+	ranges[1] = (struct vm_mem_range){ .vmr_gpa = ODD,
+	    .vmr_va = (uintptr_t)host + ODD_AT, .vmr_size = ODD_SIZE };
+	ck_assert_int_eq(memory_init(&vm, ranges, 2), 0);
+	for (unsigned int i = 0; i < 5; i++)
+		host_user_mem_huge(host + i * GIB, 18);
+}
+
+static void
+big_teardown(void)
+{
+	memory_fini(&vm);
+	ck_assert_int_eq(host_user.alloc_live, 0);
+	ck_assert_int_eq(host_user.watches_live, 0);
+	host_user_mem_remove(host);
+	munmap(host, BIG_SIZE);
+}
+
+/* All pages of the GiB at gpa, some of them looked at, are mapped so. */
+static void
+gigabyte_is(uint64_t gpa, unsigned int prot)
+{
+	for (uint64_t at = 0; at < GIB; at += 509 * PAGE)
+		expect(mapped(gpa + at) == prot);
+	ck_assert_uint_eq(mapped(gpa + GIB - 1), prot);
+}
+
+START_TEST(a_gigabyte_is_one_leaf)
+{
+	ck_assert_int_eq(fault(GIB + 700 * MIB + 5, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_1G);
+	gigabyte_is(GIB, R | W | X);
+	ck_assert_uint_eq(vm.stage2.resident, PAGES_1G);
+	ck_assert_uint_eq(vm.stage2.tables, 2);
+	ck_assert_uint_eq(memory_used(&vm), GIB + 2 * PAGE);
+	ck_assert_uint_eq(host_user.dirtied, 1);
+	ck_assert_uint_eq(flushes, 0);
+	/* Neither what lies before it nor what lies behind it came along. */
+	ck_assert_uint_eq(mapped(GIB - 1), 0);
+	ck_assert_uint_eq(mapped(2 * GIB), 0);
+}
+END_TEST
+
+START_TEST(a_gigabyte_is_as_writable_as_the_host_has_it)
+{
+	for (uint64_t gpa = GIB; gpa < 2 * GIB; gpa += PAGE)
+		page(gpa)->pte_write = false;
+	ck_assert_int_eq(fault(2 * GIB - 1, X), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_1G);
+	gigabyte_is(GIB, R | X);
+	ck_assert_uint_eq(host_user.dirtied, 0);
+	/* The host makes a page of its own of it: the whole leaf goes. */
+	host_user_mem_huge(hva(GIB), 18);
+	page(GIB + 3 * PAGE)->pte_write = false;
+	ck_assert_int_eq(fault(GIB + 3 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_1G);
+	gigabyte_is(GIB, R | W | X);
+	ck_assert_uint_eq(flushes, 1);
+}
+END_TEST
+
+START_TEST(a_gigabyte_needs_a_cpu_that_takes_it)
+{
+	largest_leaf = STAGE2_2M;
+	ck_assert_int_eq(fault(GIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_2M);
+	ck_assert_uint_eq(vm.stage2.resident, 512);
+	ck_assert_uint_eq(mapped(GIB + 2 * MIB), 0);
+}
+END_TEST
+
+START_TEST(a_gigabyte_is_smaller_where_it_must_be)
+{
+	/* The range begins or ends within it (M15). */
+	ck_assert_int_eq(fault(WIDE, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(WIDE), STAGE2_2M);
+	ck_assert_int_eq(fault(WIDE + WIDE_SIZE - 1, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(WIDE + WIDE_SIZE - 1), STAGE2_2M);
+	ck_assert_int_eq(fault(2 * GIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(2 * GIB), STAGE2_2M);
+	/* At another offset in the host. */
+	ck_assert_int_eq(fault(ODD, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(ODD), STAGE2_2M);
+	ck_assert_int_eq(fault(ODD + ODD_SIZE - 1, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(ODD + ODD_SIZE - 1), STAGE2_2M);
+	ck_assert_uint_eq(vm.stage2.resident, 5 * 512);
+	/* The host has less in one piece. */
+	host_user_mem_huge(hva(GIB), 17);
+	ck_assert_int_eq(fault(GIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_2M);
+	host_user_mem_huge(hva(GIB + 512 * MIB), 8);
+	ck_assert_int_eq(fault(GIB + 512 * MIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB + 512 * MIB), STAGE2_4K);
+}
+END_TEST
+
+START_TEST(invalidation_of_a_page_takes_the_gigabyte)
+{
+	const uint64_t gone = GIB + 300 * MIB;
+
+	ck_assert_int_eq(fault(GIB, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(fault(2 * GIB, W), MEMORY_FAULT_MAPPED);
+	ck_assert(host_user_invalidate(hva(gone), PAGE, true));
+	ck_assert_uint_eq(flushes, 1);
+	gigabyte_is(GIB, 0);
+	ck_assert_uint_eq(mapped(2 * GIB), R | W | X);
+	ck_assert_uint_eq(vm.stage2.resident, 512);
+	/* It comes back as the host has it now: in three sizes, */
+	for (uint64_t gpa = GIB; gpa < 2 * GIB; gpa += 2 * MIB)
+		host_user_mem_huge(hva(gpa), 9);
+	for (uint64_t gpa = gone; gpa < gone + 2 * MIB; gpa += PAGE)
+		*page(gpa) = (struct host_user_page){ .prot = R | W };
+	ck_assert_int_eq(fault(gone, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(gone), STAGE2_4K);
+	ck_assert_uint_eq(mapped(gone), R | X);
+	ck_assert_uint_eq(mapped(gone + PAGE), 0);
+	ck_assert_int_eq(fault(gone - PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(gone - PAGE), STAGE2_2M);
+	ck_assert_uint_eq(vm.stage2.resident, 512 + 1 + 512);
+	ck_assert_uint_eq(flushes, 1);
+	/* and in one piece; the tables are there until the CPUs are told. */
+	host_user_mem_huge(hva(GIB), 18);
+	ck_assert_int_eq(fault(GIB, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_1G);
+	gigabyte_is(GIB, R | W | X);
+	ck_assert_uint_eq(vm.stage2.resident, PAGES_1G + 512);
+	ck_assert_uint_eq(flushes, 2);
+	ck_assert_int_eq(host_user.alloc_live, live_at_flush - 2);
+}
+END_TEST
+
+START_TEST(a_gigabyte_that_goes_meanwhile_is_asked_for_again)
+{
+	host_user.on_resolved = race;
+	races = 3;
+	ck_assert_int_eq(fault(GIB + 5 * MIB, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(host_user.retries, 3);
+	ck_assert_int_eq(level(GIB), STAGE2_1G);
+	gigabyte_is(GIB, R | W | X);
+}
+END_TEST
+
+START_TEST(a_protected_page_splits_a_gigabyte)
+{
+	const uint64_t odd = GIB + 600 * MIB;
+
+	ck_assert_int_eq(fault(GIB, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(memory_protect(&vm, odd + MIB, PAGE, R), 0);
+	/* The old right is gone before the call returns. */
+	ck_assert_uint_eq(flushes, 1);
+	gigabyte_is(GIB, 0);
+	ck_assert_int_eq(fault(odd + MIB, W), MEMORY_FAULT_PROTECT);
+	ck_assert_int_eq(fault(odd + MIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(odd + MIB), STAGE2_4K);
+	ck_assert_uint_eq(mapped(odd + MIB), R);
+	ck_assert_uint_eq(mapped(odd + MIB + PAGE), R | W | X);
+	/* Around it 2 MiB are alike. */
+	ck_assert_int_eq(fault(odd - PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(odd - PAGE), STAGE2_2M);
+	ck_assert_uint_eq(mapped(odd - PAGE), R | W | X);
+	ck_assert_int_eq(fault(GIB, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_2M);
+	/* All alike again: one leaf, beside chunks that were never needed. */
+	ck_assert_int_eq(memory_protect(&vm, odd + MIB, PAGE, R | W | X), 0);
+	ck_assert_int_eq(fault(odd + MIB, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_1G);
+	gigabyte_is(GIB, R | W | X);
+	ck_assert_uint_eq(vm.stage2.resident, PAGES_1G);
+	ck_assert_uint_eq(vm.stage2.tables, 2);
+}
+END_TEST
+
+START_TEST(a_gigabyte_has_one_protection)
+{
+	/* Every 2 MiB is uniform, and one of them, the last, is another. */
+	ck_assert_int_eq(memory_protect(&vm, 2 * GIB - 2 * MIB, 2 * MIB, R), 0);
+	ck_assert_int_eq(fault(GIB, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_2M);
+	ck_assert_int_eq(fault(2 * GIB - 1, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(2 * GIB - 1), STAGE2_2M);
+	ck_assert_uint_eq(mapped(2 * GIB - 1), R);
+	/* The last page alone, the first page alone. */
+	ck_assert_int_eq(memory_protect(&vm, GIB, GIB, R | X), 0);
+	ck_assert_int_eq(memory_protect(&vm, 2 * GIB - PAGE, PAGE, R), 0);
+	ck_assert_int_eq(fault(GIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_2M);
+	ck_assert_int_eq(memory_protect(&vm, 2 * GIB - PAGE, PAGE, R | X), 0);
+	ck_assert_int_eq(memory_protect(&vm, GIB, PAGE, R), 0);
+	ck_assert_int_eq(fault(GIB + 4 * MIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB + 4 * MIB), STAGE2_2M);
+	/* Whatever the right, as long as it is one; neighbours do not count. */
+	ck_assert_int_eq(memory_protect(&vm, GIB - PAGE, GIB + PAGE, R | X), 0);
+	ck_assert_int_eq(fault(GIB + 4 * MIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(GIB), STAGE2_1G);
+	gigabyte_is(GIB, R | X);
+	ck_assert_int_eq(fault(GIB, W), MEMORY_FAULT_PROTECT);
+}
+END_TEST
+
 /* --- What the host refuses ------------------------------------------------ */
 
 START_TEST(the_hosts_own_rights_hold)
@@ -474,17 +727,6 @@ START_TEST(invalidation_that_must_not_wait)
 	ck_assert_uint_eq(flushes, 1);
 }
 END_TEST
-
-static unsigned int races;
-
-static void
-race(uint64_t at)
-{
-	if (races == 0)
-		return;
-	races--;
-	host_user_invalidate((void *)(uintptr_t)at, PAGE, races % 2);
-}
 
 START_TEST(a_page_that_goes_meanwhile_is_asked_for_again)
 {
@@ -948,6 +1190,7 @@ main(void)
 {
 	Suite *s = suite_create("memory");
 	TCase *tc = tcase_create("with a VM"), *bare = tcase_create("without");
+	TCase *big = tcase_create("with a VM of gigabytes");
 	SRunner *r;
 	int failed;
 
@@ -986,6 +1229,17 @@ main(void)
 	tcase_add_test(tc, a_storm);
 	tcase_add_test(tc, used_memory_counts_tables);
 	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(big, big_setup, big_teardown);
+	tcase_set_timeout(big, 60);
+	tcase_add_test(big, a_gigabyte_is_one_leaf);
+	tcase_add_test(big, a_gigabyte_is_as_writable_as_the_host_has_it);
+	tcase_add_test(big, a_gigabyte_needs_a_cpu_that_takes_it);
+	tcase_add_test(big, a_gigabyte_is_smaller_where_it_must_be);
+	tcase_add_test(big, invalidation_of_a_page_takes_the_gigabyte);
+	tcase_add_test(big, a_gigabyte_that_goes_meanwhile_is_asked_for_again);
+	tcase_add_test(big, a_protected_page_splits_a_gigabyte);
+	tcase_add_test(big, a_gigabyte_has_one_protection);
+	suite_add_tcase(s, big);
 	tcase_add_test(bare, creation_without_memory);
 	tcase_add_test(bare, a_watch_that_is_refused);
 	suite_add_tcase(s, bare);

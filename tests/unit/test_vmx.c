@@ -204,6 +204,20 @@ START_TEST(attach_wants_ept)
 }
 END_TEST
 
+START_TEST(large_leaves_are_those_of_ept)
+{
+	for (unsigned int without = 0; without < 2; without++) {
+		machine(SIM_VMX_ALL);
+		sim_msr_set(0x48c, cpu_rdmsr(0x48c) & ~((uint64_t)without << 17));
+		ck_assert_int_eq(vmm_attach(backends), 0);
+		ck_assert_int_eq(vmm_backend()->largest_leaf(),
+		    without ? STAGE2_2M : STAGE2_1G);
+		vmm_detach();
+		ck_assert_int_eq(host_user.alloc_live, 0);
+	}
+}
+END_TEST
+
 START_TEST(open_firmware_is_closed_with_vmx_on)
 {
 	machine(SIM_VMX_ALL);
@@ -994,6 +1008,7 @@ main(void)
 		attach_names_what_is_missing,
 		attach_wants_every_required_control,
 		attach_wants_ept,
+		large_leaves_are_those_of_ept,
 		open_firmware_is_closed_with_vmx_on,
 		another_hypervisor_keeps_its_cpus,
 		port_access_reaches_the_client,

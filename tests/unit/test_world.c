@@ -663,6 +663,23 @@ START_TEST(machines_that_cannot)
 }
 END_TEST
 
+START_TEST(large_leaves_are_the_cpu_s)
+{
+	bool all = sim_svm.nrip_save;
+
+	ck_assert_int_eq(vmm_backend()->largest_leaf(), STAGE2_1G);
+	fixture_stop(&f);
+	sim_reset();
+	sim_svm_reset(all);
+	sim_cpuid_set(0x80000001, UINT32_MAX, 0x00800f11, 0x20000000,
+	    0x35c233ff, 0x2fd3fbff & ~(1u << 26));
+	ck_assert_int_eq(vmm_attach(vmm_backends), 0);
+	ck_assert_int_eq(vmm_backend()->largest_leaf(), STAGE2_2M);
+	vmm_detach();
+	fixture_start(&f, all, 1);
+}
+END_TEST
+
 START_TEST(attach_without_memory)
 {
 	bool all = sim_svm.nrip_save;
@@ -711,6 +728,7 @@ main(void)
 		a_host_without_xsave,
 		a_host_with_five_levels,
 		machines_that_cannot,
+		large_leaves_are_the_cpu_s,
 		attach_without_memory,
 	};
 
