@@ -26,13 +26,15 @@ endif
 
 .PHONY: help
 # What a newcomer wants first stands first; the rest as the fragments have it.
-HELP_FIRST	:= demo check check-unit check-svm check-vmctl check-vmx deps module vmctl generate install
+HELP_FIRST	:= demo check check-unit check-svm check-vmctl check-vmx deps module vmctl \
+		   generate install
 
 help:				## list the targets
 	@awk -F '[:#]+' -v first='$(HELP_FIRST)' '/^[a-z][a-z-]*:[^=]*##/ { \
 		match($$0, /## */); if (!($$1 in text)) order[++n] = $$1; \
 		text[$$1] = substr($$0, RSTART + RLENGTH) } \
-		function show(t) { if (t in text) printf "  %-12s %s\n", t, text[t]; delete text[t] } \
+		function show(t) { \
+			if (t in text) printf "  %-12s %s\n", t, text[t]; delete text[t] } \
 		END { m = split(first, want, " "); for (i = 1; i <= m; i++) show(want[i]); \
 			for (i = 1; i <= n; i++) show(order[i]) }' $(MAKEFILE_LIST)
 

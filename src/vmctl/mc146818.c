@@ -85,7 +85,8 @@ static unsigned int days_before_month(unsigned int m)
 static uint64_t days_from_date(uint64_t year, unsigned int month, unsigned int day)
 {
 	unsigned int m = (month + 9) % 12;
-	uint64_t days = days_before_year(m >= 10 ? year - 1 : year) + days_before_month(m) + day - 1;
+	uint64_t days = days_before_year(m >= 10 ? year - 1 : year) +
+	    days_before_month(m) + day - 1;
 
 	return days > EPOCH_DAYS ? days - EPOCH_DAYS : 0;
 }

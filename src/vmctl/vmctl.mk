@@ -65,7 +65,7 @@ $(VMCTL_TESTS): $(BUILD)/unit/test_vmctl_%: $(BUILD)/unit/vmctl.d/test_%.o \
 # --- vmctl against the driver: tests/system/vmctl-host ------------------------------
 
 .PHONY: check-vmctl check-vmctl-intel
-check-vmctl: system-ready vmctl	## vmctl's system tests in an emulated AMD machine (TESTS=PATTERN V=1)
+check-vmctl: system-ready vmctl	## vmctl's system tests, in an emulated AMD machine (TESTS= V=1)
 	@set -f; PYTHON=$(PYTHON) V=$(V) tests/system/check-vmctl $(TEST_KREL) $(TESTS)
 
 # vmctl knows little of vendors: that a Linux guest runs to its end says enough.

@@ -53,7 +53,7 @@ check-table:
 		"Intel VT-x=$(SYSTEM)/vmx-1/tap.log,$(BUILD)/system-vmctl-intel/tap.log" \
 		"Intel VT-x=$(SYSTEM)/vmx-2/tap.log,$(BUILD)/system-vmctl-intel/tap.log"
 
-demo:			## boot a Linux guest through the driver, in an emulated machine (VENDOR=intel)
+demo:			## boot a Linux guest by the driver, in an emulated machine (VENDOR=intel)
 	@MAKE=$(MAKE) tests/system/demo
 
 check:			## all tests, unit and system; the last line is `N passed, N failed`

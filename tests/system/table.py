@@ -42,8 +42,8 @@ def main() -> int:
     parser.add_argument("--readme", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="file for the counts")
     parser.add_argument("runs", nargs="+", metavar="COLUMN=TAP",
-                        help="a column of the table, and the reports, with commas in between, of one "
-                        "run on such a machine")
+                        help="a column of the table, and the reports, with commas in between, "
+                        "of one run on such a machine")
     args = parser.parse_args()
 
     readme = args.readme.read_text()

@@ -38,7 +38,7 @@ stop(void)
 	fixture_stop(&f);
 }
 
-/* --- All that a client can see, before and after -------------------------------- */
+/* --- All that a client can see, before and after ------------------------- */
 
 #define VMS	8
 
@@ -88,7 +88,7 @@ unchanged(const struct snapshot *before)
 	ck_assert_mem_eq(before, &now, sizeof(now));
 }
 
-/* --- A good argument for each ioctl ------------------------------------------------ */
+/* --- A good argument for each ioctl -------------------------------------- */
 
 static union {
 	struct vm_create_params create;
@@ -201,7 +201,7 @@ call(const struct ioctl *i)
 	return fixture_ioctl(&f, i->cmd, &arg);
 }
 
-/* --- What is common to all -------------------------------------------------------------- */
+/* --- What is common to all ----------------------------------------------- */
 
 static bool
 known(unsigned int cmd)
@@ -382,7 +382,7 @@ START_TEST(an_ended_vm_is_nobody_s)
 }
 END_TEST
 
-/* --- CREATE, INFO, TERM ------------------------------------------------------------------- */
+/* --- CREATE, INFO, TERM -------------------------------------------------- */
 
 static uint32_t
 create(size_t ncpus, const char *name)
@@ -594,7 +594,7 @@ START_TEST(every_vm_that_the_caller_may_see)
 }
 END_TEST
 
-/* --- Registers ------------------------------------------------------------------------------- */
+/* --- Registers ----------------------------------------------------------- */
 
 /* One register, and values that no CPU would hold in it. */
 static const struct bad {
@@ -747,7 +747,7 @@ START_TEST(resetcpu_resets)
 }
 END_TEST
 
-/* --- RUN ---------------------------------------------------------------------------------------- */
+/* --- RUN ----------------------------------------------------------------- */
 
 START_TEST(run_refuses)
 {
@@ -954,7 +954,7 @@ START_TEST(strings_come_one_by_one)
 }
 END_TEST
 
-/* --- Second-stage faults ----------------------------------------------------------------------- */
+/* --- Second-stage faults ------------------------------------------------- */
 
 #define NPF_W	2
 
@@ -1094,7 +1094,7 @@ START_TEST(mprotect_refuses)
 }
 END_TEST
 
-/* --- The clock's parameters ----------------------------------------------------------------------- */
+/* --- The clock's parameters ---------------------------------------------- */
 
 START_TEST(vmparams)
 {

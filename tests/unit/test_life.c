@@ -72,7 +72,7 @@ create(struct vmm_session *session, uint32_t *id)
 	return err;
 }
 
-/* --- Without memory ----------------------------------------------------------------- */
+/* --- Without memory ------------------------------------------------------ */
 
 static void
 with_la57(void)
@@ -175,7 +175,7 @@ START_TEST(a_fault_without_memory_can_be_tried_again)
 }
 END_TEST
 
-/* --- Without a CPU -------------------------------------------------------------------- */
+/* --- Without a CPU ------------------------------------------------------- */
 
 START_TEST(a_cpu_that_cannot_undoes_the_others)
 {
@@ -228,7 +228,7 @@ START_TEST(another_hypervisor_is_left_alone)
 }
 END_TEST
 
-/* --- The end ------------------------------------------------------------------------------ */
+/* --- The end ------------------------------------------------------------- */
 
 START_TEST(close_ends_its_own_vms)
 {
@@ -257,7 +257,7 @@ START_TEST(close_ends_its_own_vms)
 }
 END_TEST
 
-/* --- Threads --------------------------------------------------------------------------------- */
+/* --- Threads ------------------------------------------------------------- */
 
 static uint32_t inside, inside_max, stays, done;
 
@@ -630,7 +630,7 @@ START_TEST(two_vms_do_not_meet)
 }
 END_TEST
 
-/* --- All at once ---------------------------------------------------------------------------------- */
+/* --- All at once --------------------------------------------------------- */
 
 static uint32_t latest, over;
 

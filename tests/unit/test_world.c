@@ -48,7 +48,7 @@ run(void)
 	return &s.seen[0];
 }
 
-/* --- ASIDs -------------------------------------------------------------------------- */
+/* --- ASIDs --------------------------------------------------------------- */
 
 START_TEST(asids_run_out_and_everything_is_flushed)
 {
@@ -190,7 +190,7 @@ START_TEST(an_invalidation_flushes)
 }
 END_TEST
 
-/* --- Clean bits ------------------------------------------------------------------------ */
+/* --- Clean bits ---------------------------------------------------------- */
 
 START_TEST(clean_when_nothing_has_changed)
 {
@@ -293,7 +293,7 @@ START_TEST(writeregs_dirties_its_groups)
 }
 END_TEST
 
-/* --- Another CPU ---------------------------------------------------------------------------- */
+/* --- Another CPU --------------------------------------------------------- */
 
 START_TEST(a_cpu_knows_nothing_of_another_s_vcpu)
 {
@@ -396,7 +396,7 @@ START_TEST(a_cpu_goes_under_a_vcpu)
 }
 END_TEST
 
-/* --- The host's own state --------------------------------------------------------------------- */
+/* --- The host's own state ------------------------------------------------ */
 
 static struct {
 	uint64_t xss, xcr0, dr[4], fs;
@@ -556,7 +556,7 @@ START_TEST(the_last_vm_leaves_no_trace)
 }
 END_TEST
 
-/* --- Other machines ------------------------------------------------------------------------------ */
+/* --- Other machines ------------------------------------------------------ */
 
 static void
 again(void (*machine)(void))

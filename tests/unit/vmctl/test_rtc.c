@@ -243,7 +243,8 @@ START_TEST(any_accesses_are_safe)
 }
 END_TEST
 
-SUITE_MAIN("vmctl: mc146818", shows_the_host_time, binary_and_twelve_hours, guest_sets_the_clock, dates,
+SUITE_MAIN("vmctl: mc146818", shows_the_host_time, binary_and_twelve_hours,
+	   guest_sets_the_clock, dates,
 	   update_in_progress, update_interrupt, periodic_interrupt, alarm,
 	   set_switches_updates_off, memory_sizes, ram_keeps_and_ports_behave,
 	   any_accesses_are_safe)

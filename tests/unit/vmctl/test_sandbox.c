@@ -45,7 +45,8 @@ static void allowed(void (*what)(void))
 {
 	int status = inside(what);
 
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 7, "status 0x%x", (unsigned int)status);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 7, "status 0x%x",
+	    (unsigned int)status);
 }
 
 static void killed(void (*what)(void))
