@@ -10,6 +10,7 @@ from gen.load import Map
 from gen.model.bits import parse_range
 from gen.model.exit_reasons import Exits
 from gen.model.vmcb_fields import Vmcb
+from gen.model.vmx_capabilities import VmxCapabilities, build_capabilities
 from gen.model.vmx_controls import ON, VmxControl, VmxControls, build_vmx
 from gen.spec import Spec
 
@@ -116,6 +117,7 @@ class Controls:
     words: tuple[WordSetting, ...]
     values: tuple[Setting, ...]
     vmx: VmxControls
+    vmx_capabilities: VmxCapabilities
 
     @property
     def used_caps(self) -> tuple[Cap, ...]:
@@ -138,7 +140,8 @@ def build(spec: Spec, errors: Errors) -> Controls:
     vmx = build_vmx(spec, doc, errors)
     _check_exits(controls, vmx.controls, exits, errors)
     words = tuple(_word(row, vmcb, controls) for row in doc["svm_words"])
-    return Controls(caps, controls, words, _values(doc, vmcb, caps, errors), vmx)
+    return Controls(caps, controls, words, _values(doc, vmcb, caps, errors), vmx,
+                    build_capabilities(spec, doc, vmx, errors))
 
 
 def _caps(doc: Map, errors: Errors) -> tuple[Cap, ...]:

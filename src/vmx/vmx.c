@@ -82,34 +82,6 @@ vmx_alloc(void)
 	return 0;
 }
 
-/* What EPT must be able to do: no row of controls.yaml says that. */
-static const char *
-ept_lacks(void)
-{
-	static const struct { uint64_t bits; const char *name; } need[] = {
-		{ VMX_EPT_VPID_CAP_WALK_4, "EPT with four levels" },
-		{ VMX_EPT_VPID_CAP_WB, "EPT in write-back memory" },
-		{ VMX_EPT_VPID_CAP_PAGE_2M, "EPT with 2 MiB pages" },
-		{ VMX_EPT_VPID_CAP_INVEPT, "INVEPT" },
-	};
-	unsigned int i;
-
-	for (i = 0; i < sizeof(need) / sizeof(need[0]); i++) {
-		if (!(vmx.ept_cap & need[i].bits))
-			return need[i].name;
-	}
-	return NULL;
-}
-
-/* VPIDs without a way to drop one's translations are none. */
-static bool
-vpid_usable(void)
-{
-	return (vmx.ept_cap & VMX_EPT_VPID_CAP_INVVPID) &&
-	    (vmx.ept_cap & (VMX_EPT_VPID_CAP_INVVPID_SINGLE |
-	    VMX_EPT_VPID_CAP_INVVPID_ALL));
-}
-
 static bool
 firmware_refuses(void)
 {
@@ -134,54 +106,28 @@ vmx_check_cpu(void)
 	}
 	vmx.basic = cpu_rdmsr(ARCH_MSR_VMX_BASIC);
 	missing = vmx_controls_negotiate(&vmx.controls, cpu_rdmsr);
-	if (missing == NULL) {
-		vmx.ept_cap = cpu_rdmsr(ARCH_MSR_VMX_EPT_VPID_CAP);
-		missing = ept_lacks();
-	}
+	if (missing == NULL)
+		missing = vmx_capabilities_negotiate(&vmx.controls,
+		    &vmx.ept_cap, cpu_rdmsr);
+	if (missing == NULL)
+		missing = vmx_owned_negotiate(&vmx_owned_cr0, &vmx_owned_cr4,
+		    cpu_rdmsr);
 	if (missing != NULL) {
 		host_info("vmm: this CPU's VMX lacks %s\n", missing);
 		return -ENODEV;
 	}
-	if (!vpid_usable())
-		vmx.controls.proc2 &= ~VMX_PROC2_VPID;
 	return 0;
 }
 
 /*
- * CR0 is the guest's, but for what VMX wants to be so (SDM 3C 24.8) and the
- * bits for the caches, which are the machine's: an entry does not load them,
- * MOV would. PE and PG are free: unrestricted guest.
- */
-static void
-own_cr0(void)
-{
-	const uint64_t caches = ARCH_CR0_CD | ARCH_CR0_NW;
-	uint64_t set = cpu_rdmsr(ARCH_MSR_VMX_CR0_FIXED0) &
-	    ~(uint64_t)(ARCH_CR0_PE | ARCH_CR0_PG);
-	uint64_t clear = ~cpu_rdmsr(ARCH_MSR_VMX_CR0_FIXED1) | caches;
-
-	vmx_owned_cr0 = (struct vmx_owned) {
-		.mask = (uint32_t)(set | clear),
-		.set = set,
-		.clear = (uint32_t)clear,
-	};
-}
-
-/*
- * CR4 has the bits that the guest's CPUID shows, which is known only after
- * attach; an attempt on any other exits.
+ * Of CR4, too, the guest owns only the bits that its CPUID shows, which is
+ * known only after attach; an attempt on any other exits.
  */
 static void
 own_cr4(void)
 {
-	uint64_t allowed = ARCH_CR4_GUEST_FREE |
-	    cpuid_allowed_bits(arch_cr4_needs, arch_cr4_needs_count);
-
-	vmx_owned_cr4 = (struct vmx_owned) {
-		.mask = ~allowed | vmx.cr4_fixed0 | ~vmx.cr4_fixed1,
-		.set = vmx.cr4_fixed0,
-		.clear = ~vmx.cr4_fixed1,
-	};
+	vmx_owned_cr4.mask |= ~(ARCH_CR4_GUEST_FREE |
+	    cpuid_allowed_bits(arch_cr4_needs, arch_cr4_needs_count));
 }
 
 static int
@@ -195,9 +141,6 @@ vmx_attach(void)
 		return err;
 	cpu_cpuid(LEAF_ADDRESS_SIZES, 0, r);
 	vmx.pdpte_reserved = PDPTE_RESERVED | UINT64_MAX << (r[0] & 0xff);
-	vmx.cr4_fixed0 = cpu_rdmsr(ARCH_MSR_VMX_CR4_FIXED0);
-	vmx.cr4_fixed1 = cpu_rdmsr(ARCH_MSR_VMX_CR4_FIXED1);
-	own_cr0();
 	err = vmx_alloc();
 	if (err)
 		vmx_detach();
@@ -435,8 +378,7 @@ vmx_vcpu_reset(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx_vcpu(v);
 
-	if (vmx_owned_cr4.mask == 0)
-		own_cr4();
+	own_cr4();
 	if (!vmcs_begin(v))
 		return;
 	write_controls(s, v->vm->backend);

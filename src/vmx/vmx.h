@@ -73,7 +73,6 @@ struct vmx_vcpu {
 struct vmx_machine {
 	struct vmx_controls controls;
 	uint64_t basic, ept_cap;
-	uint64_t cr4_fixed0, cr4_fixed1;
 	uint64_t pdpte_reserved;
 	void	*msrbm;			/* the same for every guest */
 	struct vmx_cpu *cpu;		/* host_cpu_limit() of them */

@@ -194,13 +194,18 @@ END_TEST
 
 START_TEST(attach_wants_ept)
 {
-	static const uint64_t bits[] = { 1 << 6, 1 << 14, 1 << 16, 1 << 20 };
+	static const uint64_t bits[] = {
+		1 << 6, 1 << 14, 1 << 16, 1 << 20, 3 << 25,
+	};
 
 	for (unsigned int i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
 		machine(SIM_VMX_ALL);
 		sim_msr_set(0x48c, cpu_rdmsr(0x48c) & ~bits[i]);
-		refuses(bits[i] == 1 << 20 ? "INVEPT" : "EPT");
+		refuses(bits[i] >= 1 << 20 ? "INVEPT" : "EPT");
 	}
+	machine(SIM_VMX_ALL);
+	sim_msr_set(0x486, cpu_rdmsr(0x486) | 1 << 30);
+	refuses("cr0.CD = 0");
 }
 END_TEST
 

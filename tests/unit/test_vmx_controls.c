@@ -2,7 +2,8 @@
 /*
  * test_vmx_controls.c - VMX control bits against the kernel's, and what comes
  * of the capability MSRs: with everything, with each bit missing or stuck, and
- * with nothing that is not required.
+ * with nothing that is not required. The same for EPT and VPIDs, and for the
+ * bits of CR0 and CR4 that VMX fixes.
  */
 #include <check.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #include "vmcs.h"
 #include "vmx_controls.h"
+#include "vmx_registers.h"
 #include "oracle_vmx_controls.h"
 
 /* Capability MSRs, SDM 3D A. */
@@ -19,7 +21,12 @@
 #define PROC		0x482u
 #define EXIT		0x483u
 #define ENTRY		0x484u
+#define CR0_FIXED0	0x486u
+#define CR0_FIXED1	0x487u
+#define CR4_FIXED0	0x488u
+#define CR4_FIXED1	0x489u
 #define PROC2		0x48bu
+#define EPT_VPID	0x48cu
 #define TRUE_PIN	0x48du
 #define TRUE_PROC	0x48eu
 #define TRUE_EXIT	0x48fu
@@ -82,6 +89,11 @@ setup(void)
 	set(PROC2, 0, 0xffffffff);
 	msr[PROC3 - FIRST] = ~0ULL;
 	msr[EXIT2 - FIRST] = ~0ULL;
+	msr[EPT_VPID - FIRST] = ~0ULL;
+	msr[CR0_FIXED0 - FIRST] = 0x80000021;
+	msr[CR0_FIXED1 - FIRST] = 0xffffffff;
+	msr[CR4_FIXED0 - FIRST] = 0x2000;
+	msr[CR4_FIXED1 - FIRST] = 0x3767ff;
 	memset(&c, 0xff, sizeof(c));
 }
 
@@ -310,6 +322,123 @@ START_TEST(fields_of_controls_that_are_off_are_not_written)
 }
 END_TEST
 
+/* SDM 3D A.10; the log says what is missing. */
+static const struct { uint64_t bits; const char *name; } ept_needs[] = {
+	{ 1ULL << 6, "EPT with four levels" },
+	{ 1ULL << 14, "EPT in write-back memory" },
+	{ 1ULL << 16, "EPT with 2 MiB pages" },
+	{ 1ULL << 20, "INVEPT" },
+	{ 3ULL << 25, "INVEPT of one table or all" },
+};
+#define EPT_NEEDS (sizeof(ept_needs) / sizeof(ept_needs[0]))
+#define EPT_WANTED	(1ULL << 17)	/* 1 GiB pages */
+#define VPID_NEEDS	(1ULL << 32 | 3ULL << 41)
+
+static const char *
+capabilities(uint64_t cpu, uint64_t *caps)
+{
+	msr[EPT_VPID - FIRST] = cpu;
+	ck_assert_ptr_null(vmx_controls_negotiate(&c, rdmsr));
+	return vmx_capabilities_negotiate(&c, caps, rdmsr);
+}
+
+START_TEST(each_capability_of_ept_missing)
+{
+	uint64_t caps, all = 0;
+
+	for (unsigned int i = 0; i < EPT_NEEDS; i++)
+		all |= ept_needs[i].bits;
+	for (unsigned int i = 0; i < EPT_NEEDS; i++) {
+		const char *missing = capabilities(~ept_needs[i].bits, &caps);
+
+		ck_assert_msg(missing != NULL, "%s", ept_needs[i].name);
+		ck_assert_str_eq(missing, ept_needs[i].name);
+	}
+	ck_assert_ptr_nonnull(capabilities(0, &caps));
+	/* One kind of INVEPT will do. */
+	ck_assert_ptr_null(capabilities(~(1ULL << 25), &caps));
+	ck_assert_ptr_null(capabilities(~(1ULL << 26), &caps));
+	ck_assert_uint_eq(caps & 3ULL << 25, 1ULL << 25);
+	/* The rest is not needed, or not even looked at. */
+	ck_assert_ptr_null(capabilities(all, &caps));
+	ck_assert_uint_eq(caps, all);
+	ck_assert_ptr_null(capabilities(~0ULL, &caps));
+	ck_assert_uint_eq(caps, all | EPT_WANTED | VPID_NEEDS);
+}
+END_TEST
+
+START_TEST(vpids_need_a_way_to_drop_one)
+{
+	static const struct { uint64_t lacks; bool usable; } cpu[] = {
+		{ 0, true }, { 1ULL << 32, false }, { 3ULL << 41, false },
+		{ 1ULL << 41, true }, { 1ULL << 42, true },
+		{ 1ULL << 40 | 1ULL << 43, true },
+	};
+	uint64_t caps;
+
+	for (unsigned int i = 0; i < sizeof(cpu) / sizeof(cpu[0]); i++) {
+		ck_assert_ptr_null(capabilities(~cpu[i].lacks, &caps));
+		ck_assert_uint_eq(c.proc2, PROC2_ON | (PROC2_WANTED &
+		    (cpu[i].usable ? ~0u : ~(1u << 5))));
+	}
+	/* Without VPIDs, how to drop them does not matter. */
+	set(PROC2, 0, ~(1u << 5));
+	ck_assert_ptr_null(capabilities(~VPID_NEEDS, &caps));
+	ck_assert_uint_eq(c.proc2, PROC2_ON | (PROC2_WANTED & ~(1u << 5)));
+}
+END_TEST
+
+static struct vmx_owned cr0, cr4;
+
+START_TEST(fixed_bits_are_not_the_guests)
+{
+	ck_assert_ptr_null(vmx_owned_negotiate(&cr0, &cr4, rdmsr));
+	/* NE, and the cache's; PE and PG may be 0 all the same. */
+	ck_assert_uint_eq(cr0.mask, 0x60000020);
+	ck_assert_uint_eq(cr0.set, 0x20);
+	ck_assert_uint_eq(cr0.clear, 0x60000000);
+	ck_assert_uint_eq(cr4.mask, ~0x3747ffULL);
+	ck_assert_uint_eq(cr4.set, 0x2000);
+	ck_assert_uint_eq(cr4.clear, ~0x3767ffULL);
+}
+END_TEST
+
+START_TEST(each_bit_fixed)
+{
+	for (unsigned int bit = 0; bit < 32; bit++) {
+		uint64_t mask = 1ULL << bit;
+		bool relaxed = bit == 0 || bit == 31, caches = bit == 29 || bit == 30;
+		const char *missing;
+
+		setup();
+		msr[CR0_FIXED0 - FIRST] = msr[CR4_FIXED0 - FIRST] = mask;
+		msr[CR4_FIXED1 - FIRST] = ~0ULL;
+		missing = vmx_owned_negotiate(&cr0, &cr4, rdmsr);
+		if (caches) {
+			ck_assert_str_eq(missing, bit == 29 ? "cr0.NW = 0" :
+			    "cr0.CD = 0");
+			continue;
+		}
+		ck_assert_ptr_null(missing);
+		ck_assert_uint_eq(cr0.set, relaxed ? 0 : mask);
+		ck_assert_uint_eq(cr0.mask, cr0.set | 0x60000000);
+		ck_assert_uint_eq(cr4.set, mask);
+		ck_assert_uint_eq(cr4.mask, mask);
+		ck_assert_uint_eq(cr4.clear, 0);
+
+		setup();
+		msr[CR0_FIXED0 - FIRST] = msr[CR4_FIXED0 - FIRST] = 0;
+		msr[CR0_FIXED1 - FIRST] = msr[CR4_FIXED1 - FIRST] = ~mask;
+		ck_assert_ptr_null(vmx_owned_negotiate(&cr0, &cr4, rdmsr));
+		ck_assert_uint_eq(cr0.set, 0);
+		ck_assert_uint_eq(cr0.clear, mask | 0x60000000);
+		ck_assert_uint_eq(cr0.mask, cr0.clear);
+		ck_assert_uint_eq(cr4.clear, mask);
+		ck_assert_uint_eq(cr4.mask, mask);
+	}
+}
+END_TEST
+
 START_TEST(bits_are_the_kernels)
 {
 	for (const struct oracle_control *o = oracle_vmx_controls; o->name; o++) {
@@ -369,6 +498,10 @@ main(void)
 	tcase_add_test(t, no_secondary_controls_at_all);
 	tcase_add_test(t, words_go_into_their_fields);
 	tcase_add_test(t, fields_of_controls_that_are_off_are_not_written);
+	tcase_add_test(t, each_capability_of_ept_missing);
+	tcase_add_test(t, vpids_need_a_way_to_drop_one);
+	tcase_add_test(t, fixed_bits_are_not_the_guests);
+	tcase_add_test(t, each_bit_fixed);
 	tcase_add_test(t, bits_are_the_kernels);
 	tcase_add_test(t, the_table_is_complete);
 	suite_add_tcase(s, t);
