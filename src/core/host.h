@@ -228,6 +228,10 @@ void	host_nmi(void);
  * for the first time since load(). Interrupts off. */
 void	host_l1d_flush(bool loaded);
 
+/* May a guest execute from large leaves? Not where a change of the page size
+ * under it can stop the machine (iTLB multihit, CVE-2018-12207). */
+bool	host_large_exec(void);
+
 /* --- Later ----------------------------------------------------------------- */
 
 /*

@@ -304,6 +304,8 @@ fault_level(const struct fault *f)
 {
 	unsigned int level = vmm_backend()->largest_leaf();
 
+	if ((f->access & STAGE2_X) && !host_large_exec())
+		return STAGE2_4K;
 	while (level > STAGE2_4K && !fault_fits(f, level))
 		level--;
 	return (enum stage2_level)level;
@@ -319,6 +321,9 @@ fault_map(struct fault *f, uint64_t gpa, const struct host_frame *frame,
 
 	if (!frame->writable)
 		prot &= ~STAGE2_W;
+	/* Code comes back page by page, which splits the leaf. */
+	if (level != STAGE2_4K && !host_large_exec())
+		prot &= ~STAGE2_X;
 	err = stage2_map(&f->vm->stage2, gpa & ~mask, frame->pa & ~mask, level,
 	    prot, &f->tables, &f->flush);
 	if (err == 0 && (prot & STAGE2_W))

@@ -3,6 +3,7 @@
  * host_context.c - what a VM exit of VMX takes from the host and its software
  * has to give back, and the host's events and caches around a guest.
  */
+#include <linux/cpu.h>
 #include <linux/percpu.h>
 #include <linux/smp.h>
 #include <asm/cpu_entry_area.h>
@@ -137,6 +138,13 @@ l1d_is_due(void)
 #else
 	return true;
 #endif
+}
+
+bool
+host_large_exec(void)
+{
+	return !boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) ||
+	    cpu_mitigations_off();
 }
 
 void

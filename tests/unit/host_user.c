@@ -1263,6 +1263,12 @@ host_nmi(void)
 	sync_add(&host_user.nmis, 1);
 }
 
+bool
+host_large_exec(void)
+{
+	return !host_user.itlb_multihit;
+}
+
 void
 host_l1d_flush(bool loaded)
 {

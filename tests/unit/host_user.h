@@ -54,6 +54,7 @@ struct host_user {
 	uint64_t calls_on;		/* host_call_on() of another CPU */
 	uint64_t context_saves, context_restores;
 	uint64_t nmis, l1d_flushes;
+	bool	 itlb_multihit;		/* no execution from large leaves */
 
 	/* Guest memory */
 	uint64_t resolves, retries, dirtied, invalidations;

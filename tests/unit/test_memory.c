@@ -365,6 +365,29 @@ START_TEST(a_huge_page_is_one_leaf)
 }
 END_TEST
 
+/* M13: no CPU may execute from a leaf that can be split under it. */
+START_TEST(code_is_4k_where_large_pages_are_dangerous)
+{
+	struct stage2_mapping m;
+
+	host_user.itlb_multihit = true;
+	host_user_mem_huge(hva(2 * MIB), 9);
+	ck_assert_int_eq(fault(2 * MIB, STAGE2_W), MEMORY_FAULT_MAPPED);
+	ck_assert(stage2_lookup(&vm.stage2, 3 * MIB, &m));
+	ck_assert_int_eq(m.level, STAGE2_2M);
+	ck_assert_uint_eq(m.prot, STAGE2_R | STAGE2_W);
+
+	/* The fetch splits it; only what is executed is executable. */
+	ck_assert_int_eq(fault(3 * MIB, STAGE2_X), MEMORY_FAULT_MAPPED);
+	ck_assert(stage2_lookup(&vm.stage2, 3 * MIB, &m));
+	ck_assert_int_eq(m.level, STAGE2_4K);
+	ck_assert_uint_eq(m.prot, STAGE2_RWX);
+	ck_assert(stage2_lookup(&vm.stage2, 3 * MIB + 64 * 4096, &m));
+	ck_assert_int_eq(m.level, STAGE2_4K);
+	ck_assert_uint_eq(m.prot, STAGE2_R | STAGE2_W);
+}
+END_TEST
+
 START_TEST(a_huge_page_is_4k_where_it_must_be)
 {
 	/* Too small, at another offset, or not all of it the guest's (M15). */
@@ -1204,6 +1227,7 @@ main(void)
 	tcase_add_test(tc, neighbours_stay_within_the_range);
 	tcase_add_test(tc, neighbours_keep_what_they_have);
 	tcase_add_test(tc, a_huge_page_is_one_leaf);
+	tcase_add_test(tc, code_is_4k_where_large_pages_are_dangerous);
 	tcase_add_test(tc, a_huge_page_is_4k_where_it_must_be);
 	tcase_add_test(tc, small_pages_give_way_to_a_huge_one);
 	tcase_add_test(tc, the_hosts_own_rights_hold);
