@@ -2,8 +2,8 @@
 /*
  * backend.h - what a vendor's virtualisation looks like to the core.
  *
- * One constant object a vendor; src/core/backends.c lists them and is the
- * only place in the core that names one. Unless noted: the vCPU's lock is
+ * One constant object a vendor; the table in backends.c is the only place
+ * in the core that names one. Unless noted: the vCPU's lock is
  * held, nothing sleeps, functions returning int give 0 or a negative errno.
  */
 #ifndef CORE_BACKEND_H
@@ -19,7 +19,7 @@ struct guest_mode {
 };
 
 struct backend {
-	const char *name;		/* "SVM/RVI", as the attach line has it */
+	const char *name;		/* as the attach line has it */
 	const struct stage2_format *stage2;
 	uint8_t	 msr_vendor;		/* MSR_VENDOR_*: which rows apply */
 	uint16_t window_reason;		/* exit reason "interrupt window" */
@@ -79,8 +79,5 @@ struct backend {
 	/* The instruction was emulated: no STI or MOV-SS shadow is left. */
 	void	(*clear_shadow)(struct vcpu *v);
 };
-
-extern const struct backend svm_backend, vmx_backend;
-extern const struct backend *const vmm_backends[];	/* ends with NULL */
 
 #endif /* CORE_BACKEND_H */

@@ -2,7 +2,7 @@
 /*
  * backends.c - the vendors, in the order in which they are asked.
  */
-#include "backend.h"
+#include "backends.h"
 
 const struct backend *const vmm_backends[] = {
 	&svm_backend,

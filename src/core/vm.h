@@ -88,7 +88,7 @@ struct vm {
 	void	*backend;	/* the backend's own, per VM */
 };
 
-/* A hardware event: what EVENTINJ, EXITINTINFO and their VMX twins carry. */
+/* An event for the CPU to deliver, or whose delivery an exit cut short. */
 enum event_type { EVENT_NONE, EVENT_EXTINT, EVENT_NMI, EVENT_EXCEPTION };
 struct event {
 	uint8_t	 type;		/* enum event_type */

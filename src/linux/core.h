@@ -9,7 +9,7 @@
 #define cpuid_regs	core_cpuid_regs
 
 #include "vm.h"
-#include "backend.h"
+#include "backends.h"
 
 #undef cpuid_regs
 

@@ -2,7 +2,7 @@
 /*
  * svm.c - the backend for AMD SVM with nested paging (APM 2 15).
  */
-#include "backend.h"
+#include "backends.h"
 #include "cpu.h"
 #include "cpuid_guest.h"
 #include "debug.h"

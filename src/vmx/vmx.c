@@ -4,6 +4,7 @@
  * 24-31): the machine, its VMs and vCPUs.
  */
 #include "vmx.h"
+#include "backends.h"
 #include "cpu.h"
 #include "cpuid_guest.h"
 

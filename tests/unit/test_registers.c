@@ -93,7 +93,7 @@ fill(struct vcpu_reg_state *vrs)
 START_TEST(table_follows_the_interface)
 {
 	static const struct { enum reg r; uint16_t offset; uint64_t group; } at[] = {
-		/* shared/abi layout: vrs_gprs 0, vrs_crs 144, vrs_msrs 224,
+		/* Layout of the interface: vrs_gprs 0, vrs_crs 144, vrs_msrs 224,
 		 * vrs_drs 280. */
 		{ REG_RAX, 0, VM_RWREGS_GPRS }, { REG_RBX, 8, VM_RWREGS_GPRS },
 		{ REG_R8, 48, VM_RWREGS_GPRS }, { REG_RSP, 112, VM_RWREGS_GPRS },

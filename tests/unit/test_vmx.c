@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <stdlib.h>
 
-#include "backend.h"
+#include "backends.h"
 #include "vmcs.h"
 #include "vmm_fixture.h"
 #include "vmx_controls.h"

@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "backend.h"
+#include "backends.h"
 #include "vmm_fixture.h"
 
 #define RIP	0x10000ULL

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "backend.h"
+#include "backends.h"
 #include "vmm_fixture.h"
 
 #define PML4	0x1000
