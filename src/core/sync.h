@@ -15,7 +15,6 @@
 #define sync_store(p, v)	__atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define sync_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 #define sync_or(p, v)		__atomic_fetch_or(p, v, __ATOMIC_SEQ_CST)
-#define sync_and(p, v)		__atomic_fetch_and(p, v, __ATOMIC_SEQ_CST)
 #define sync_add(p, v)		__atomic_add_fetch(p, v, __ATOMIC_SEQ_CST)
 #define sync_sub(p, v)		__atomic_sub_fetch(p, v, __ATOMIC_SEQ_CST)
 #define sync_exchange(p, v)	__atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)

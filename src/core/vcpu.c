@@ -56,7 +56,6 @@ vcpu_reset(struct vcpu *v, const struct vcpu_reg_state *regs)
 	memset(&v->pvclock, 0, sizeof(v->pvclock));
 	memset(v->irr, 0, sizeof(v->irr));
 	v->exit_reason = VM_EXIT_NONE;
-	v->irqready = false;
 	v->flush = true;
 	v->tsc_offset = -v->vm->tsc_start;
 	sync_store(&v->intr, 0);

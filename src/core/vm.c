@@ -23,7 +23,6 @@ static struct {
 	struct host_spinlock table_lock;
 	uint32_t last_id;
 	struct vm *bucket[VM_BUCKETS];
-	unsigned int nvms;
 } vmm;
 
 const struct backend *
@@ -134,7 +133,6 @@ table_add(struct vm *vm, struct vmm_session *s)
 	vm->session = s;
 	vm->session_next = s->vms;
 	s->vms = vm;
-	vmm.nvms++;
 	host_spin_unlock(&vmm.table_lock);
 }
 
@@ -154,7 +152,6 @@ table_remove(struct vm *vm)
 		for (p = &vm->session->vms; *p != vm; p = &(*p)->session_next)
 			;
 		*p = vm->session_next;
-		vmm.nvms--;
 	}
 	host_spin_unlock(&vmm.table_lock);
 	return first;

@@ -187,7 +187,6 @@ struct vcpu {
 	struct exit_info exit;
 	struct event inject;	/* goes into the next entry; EVENT_NONE: none */
 	uint64_t irr[4];	/* client vectors not yet delivered */
-	bool	 irqready;	/* for vrp_irqready, as of the last exit */
 	bool	 faulted;	/* the exit's handler raised an exception */
 	bool	 loaded;	/* guest FPU, XCR0 and the like are on the CPU */
 	bool	 flush;		/* drop this vCPU's translations at next entry */
