@@ -26,7 +26,7 @@ endif
 
 .PHONY: help
 # What a newcomer wants first stands first; the rest as the fragments have it.
-HELP_FIRST	:= demo check check-unit check-svm check-vmctl check-vmx deps module vmctl \
+HELP_FIRST	:= demo check check-unit check-spec check-svm check-vmctl check-vmx deps module vmctl \
 		   generate install
 
 help:				## list the targets
@@ -77,6 +77,7 @@ $(BUILD)/man/%: $(GEN_STAMP)
 # --- The parts --------------------------------------------------------------------
 
 -include tests/unit/unit.mk
+-include tests/spec/spec.mk
 -include src/linux/module.mk
 -include src/vmctl/vmctl.mk
 -include tests/system/system.mk
@@ -85,9 +86,9 @@ $(BUILD)/man/%: $(GEN_STAMP)
 
 .PHONY: check check-unit check-gen check-svm lint lint-module
 
-# A part of check-unit, by itself.
+# A part of check-spec, by itself.
 .PHONY: check-gen golden
-check-gen: $(GEN_STAMP)		## the generator's tests alone, a part of check-unit
+check-gen: $(GEN_STAMP)		## the generator's tests alone, a part of check-spec
 	@$(PYTHON) -m unittest discover -q -t . -s tests/gen
 
 golden:				## rewrite the expected error messages; review what changes
@@ -97,7 +98,7 @@ golden:				## rewrite the expected error messages; review what changes
 lint_files	= $(shell git ls-files -co --exclude-standard)
 
 lint: generate			## static checks: types, house style, manual pages, sparse
-	@$(PYTHON) -m mypy gen tests/gen tests/style.py
+	@$(PYTHON) -m mypy gen tests/gen tests/spec tests/style.py
 	@$(PYTHON) tests/style.py $(lint_files)
 	@mandoc -Tlint -Wwarning $(wildcard $(BUILD)/man/*.? docs/*.[1-9])
 	@mkdir -p $(MODULE_DIR)

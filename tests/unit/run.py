@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-TIMEOUT = 120  # seconds for one program; all of them take less than a minute
 TAP_LINE = re.compile(r"^(ok|not ok) \d+ - (.*)$")
 TAP_PLAN = re.compile(r"^1\.\.(\d+)$")
 PY_RAN = re.compile(r"^Ran (\d+) tests? in", re.MULTILINE)
@@ -39,33 +38,33 @@ class Result:
     def line(self) -> str:
         """One line for people."""
         verdict = "ok" if self.failed == 0 else "FAILED"
-        return (f"{verdict:6} {self.name:24} {self.passed:5} passed, "
+        return (f"{verdict:6} {self.name:28} {self.passed:5} passed, "
                 f"{self.failed} failed  ({self.seconds:.1f} s)")
 
 
-def run(command: list[str], env: dict[str, str]) -> tuple[int, str, float]:
+def run(command: list[str], env: dict[str, str], timeout: float) -> tuple[int, str, float]:
     """Exit status, output and duration; a hang is status 124."""
     start = time.monotonic()
     try:
         done = subprocess.run(command, env=env, text=True, errors="replace",
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=TIMEOUT, check=False)
+                              timeout=timeout, check=False)
         status, output = done.returncode, done.stdout
     except subprocess.TimeoutExpired as late:
         text = late.stdout or b""
         status = 124
         output = text.decode(errors="replace") if isinstance(text, bytes) else text
-        output += f"\nstopped after {TIMEOUT} s\n"
+        output += f"\nstopped after {timeout:.0f} s\n"
     return status, output, time.monotonic() - start
 
 
-def check_program(path: str) -> Result:
+def check_program(path: str, timeout: float) -> Result:
     """Run one Check program."""
     name = Path(path).name
     with tempfile.TemporaryDirectory() as scratch:
         tap = Path(scratch) / "tap"
         env = dict(os.environ, CK_TAP_LOG_FILE_NAME=str(tap), CK_VERBOSITY="silent")
-        status, output, seconds = run([path], env)
+        status, output, seconds = run([path], env, timeout)
         lines = tap.read_text(errors="replace").splitlines() if tap.exists() else []
     passed = failed = 0
     plan: int | None = None
@@ -90,12 +89,16 @@ def check_program(path: str) -> Result:
     return Result(name, passed, failed, seconds, tuple(notes))
 
 
-def python_tests(directory: str) -> Result:
-    """Run unittest discovery in one directory."""
-    command = [sys.executable, "-m", "unittest", "discover", "-s", directory]
-    if (Path(directory) / "__init__.py").exists():
-        command += ["-t", "."]
-    status, output, seconds = run(command, dict(os.environ))
+def python_tests(path: str, timeout: float) -> Result:
+    """Run one module, or unittest discovery in one directory."""
+    command = [sys.executable, "-m", "unittest"]
+    if path.endswith(".py"):
+        command += [path]
+    else:
+        command += ["discover", "-s", path]
+        if (Path(path) / "__init__.py").exists():
+            command += ["-t", "."]
+    status, output, seconds = run(command, dict(os.environ), timeout)
     ran = PY_RAN.search(output)
     total = int(ran[1]) if ran else 0
     failed = 0
@@ -105,22 +108,24 @@ def python_tests(directory: str) -> Result:
         failed = 1
         total += 1
     notes = (output.rstrip(),) if failed else ()
-    return Result(directory, total - failed, failed, seconds, notes)
+    return Result(path, total - failed, failed, seconds, notes)
 
 
 def main() -> int:
     """Run everything; the exit status is the verdict."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="file for the counts")
-    parser.add_argument("--python", action="append", default=[], metavar="DIR",
-                        help="directory of Python tests")
-    parser.add_argument("program", nargs="+", help="a Check program")
+    parser.add_argument("--python", action="append", default=[], metavar="PATH",
+                        help="a module of Python tests, or a directory of them")
+    parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS",
+                        help="for one program, module or directory")
+    parser.add_argument("program", nargs="*", help="a Check program")
     args = parser.parse_args()
 
     results: list[Result] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        jobs = [pool.submit(python_tests, d) for d in args.python]
-        jobs += [pool.submit(check_program, p) for p in args.program]
+        jobs = [pool.submit(python_tests, p, args.timeout) for p in args.python]
+        jobs += [pool.submit(check_program, p, args.timeout) for p in args.program]
         for job in jobs:
             result = job.result()
             results.append(result)
@@ -133,7 +138,7 @@ def main() -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(f"{passed} passed, {failed} failed\n")
     print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return 1 if failed or not passed else 0
 
 
 if __name__ == "__main__":

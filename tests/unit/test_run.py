@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -43,7 +44,7 @@ class RunnerTest(unittest.TestCase):
         """Exit status and last line."""
         results = self.dir / "results"
         done = subprocess.run([sys.executable, str(RUN), "--out", str(results), *arguments],
-                              stdout=subprocess.PIPE, text=True, check=False)
+                              cwd=self.dir, stdout=subprocess.PIPE, text=True, check=False)
         last = done.stdout.splitlines()[-1]
         self.assertEqual(results.read_text(), last + "\n")
         return done.returncode, last
@@ -87,6 +88,21 @@ class RunnerTest(unittest.TestCase):
         self.assertEqual(
             self.run_it("--python", directory, self.program("ok 1 - a", "1..1")),
             (1, "2 passed, 3 failed"))
+
+    def test_one_python_module(self) -> None:
+        """A path to a module, as seen from where the runner is."""
+        directory = self.python("    def test_a(self): pass\n")
+        module = os.path.relpath(directory + "/test_it.py", self.dir)
+        self.assertEqual(self.run_it("--python", module), (0, "1 passed, 0 failed"))
+
+    def test_nothing_to_run(self) -> None:
+        """No test at all is no success."""
+        self.assertEqual(self.run_it(), (1, "0 passed, 0 failed"))
+
+    def test_too_slow(self) -> None:
+        """A program that hangs is stopped, and is a failure."""
+        self.assertEqual(self.run_it("--timeout", "0.2", self.program(end="exec sleep 100")),
+                         (1, "0 passed, 1 failed"))
 
     def test_python_without_tests(self) -> None:
         """A directory in which nothing is found."""

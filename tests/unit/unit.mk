@@ -44,7 +44,7 @@ UNIT_JOBS	= $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 check-unit: generate ## unit tests, in user space, under ASan and UBSan
 	@$(MAKE) --no-print-directory $(UNIT_JOBS) unit-programs
 	@$(PYTHON) tests/unit/run.py --out $(UNIT)/results \
-		--python tests/gen --python tests/unit $(UNIT_PROGRAMS)
+		--python tests/unit $(UNIT_PROGRAMS)
 
 # A make of its own: what `generate` wrote is only seen by a fresh one.
 unit-programs: $(UNIT_PROGRAMS)
