@@ -26,8 +26,8 @@ endif
 
 .PHONY: help
 # What a newcomer wants first stands first; the rest as the fragments have it.
-HELP_FIRST	:= demo check check-unit check-spec check-svm check-vmctl check-vmx deps module vmctl \
-		   generate install
+HELP_FIRST	:= demo check check-unit check-spec check-svm check-vmctl check-vmx deps module \
+		   vmctl generate install
 
 help:				## list the targets
 	@awk -F '[:#]+' -v first='$(HELP_FIRST)' '/^[a-z][a-z-]*:[^=]*##/ { \
