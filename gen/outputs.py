@@ -18,6 +18,7 @@ class Output:
 OUTPUTS: tuple[Output, ...] = (
     Output("vmmvar.h.j2", "include/machine/vmmvar.h",
            ("ioctls", "registers", "exit_reasons")),
+    Output("vmm.py.j2", "python/vmm.py", ("ioctls", "exit_reasons", "python")),
     Output("vmm.4.j2", "man/vmm.4", ("ioctls", "registers")),
     Output("ioctls.h.j2", "gen/ioctls.h", ("ioctls",)),
     Output("ioctls.c.j2", "gen/ioctls.c", ("ioctls",)),

@@ -12,7 +12,7 @@ import jinja2
 
 from gen import text
 from gen.outputs import Output
-from gen.spec import Spec
+from gen.spec import Spec, has_file
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -43,7 +43,8 @@ def environment() -> jinja2.Environment:
 
 def header(output: Output) -> str:
     """The top of a generated file: licence, origin, and how to make it again."""
-    specs = ", ".join(f"spec/{model}.yaml" for model in output.models)
+    # A model without a file is a view of the others.
+    specs = ", ".join(f"spec/{model}.yaml" for model in output.models if has_file(model))
     lines = [
         "SPDX-License-Identifier: ISC",
         "Generated, do not edit: change the spec or the template and run `make generate`.",

@@ -14,6 +14,11 @@ from gen.validate import validate
 _SCHEMAS = Path(__file__).parent / "schema"
 
 
+def has_file(model: str) -> bool:
+    """Whether there is a spec/MODEL.yaml behind the model; if not, it is a view of others."""
+    return (_SCHEMAS / f"{model}.json").is_file()
+
+
 class Spec:
     """What models see of the world."""
 

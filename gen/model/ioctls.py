@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import keyword
 from dataclasses import dataclass
 from typing import Any, Iterator
 
@@ -15,7 +16,7 @@ NAME_TWICE = Message("'{name}' is defined twice", "the first is at {first}")
 NUMBER_TWICE = Message("'{name}' has the number {number} of '{other}'",
                        "a number of its own, the first is at {first}")
 NOT_A_BIT = Message("flag '{name}' is {value:#x}", "a single bit")
-KEYWORD = Message("'{name}' is a keyword of C or C++", "another name")
+KEYWORD = Message("'{name}' is a keyword of C, C++ or Python", "another name")
 UNKNOWN_CONSTANT = Message("there is no constant '{name}'", "a name from constants or enums")
 UNKNOWN_TYPE = Message("there is no type '{name}'", "a struct defined above, or one of {known}")
 UNKNOWN_ENUM = Message("there is no enum '{name}'", "one of {known}")
@@ -53,9 +54,12 @@ _KEYWORDS = frozenset(
     "if inline int  long mutable namespace new not operator or private protected public "
     "register restrict return  short signed sizeof static struct switch template this throw "
     "true try typedef typeid typename  typeof union unsigned using virtual void volatile "
-    "while xor".split())
+    "while xor".split()) | frozenset(keyword.kwlist)
 
 FIRST_EXTENSION = 32
+
+# What _IOW() and _IOWR() of linux/ioctl.h put on top of a request.
+_WRITE, _READ_WRITE = 1, 3
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,17 @@ class Member:
     c_type: str
     struct: str | None
     dims: tuple[str, ...]
-    count: int  # elements of the first dimension, 1 when there is none
+    counts: tuple[int, ...]  # the same as numbers
     pointer: bool
     enum: Enum | None
     out: bool
     extension: bool
     alternatives: tuple[Member, ...]
+
+    @property
+    def count(self) -> int:
+        """Elements of the first dimension, 1 when there is none."""
+        return self.counts[0] if self.counts else 1
 
     @property
     def c_name(self) -> str:
@@ -148,6 +157,7 @@ class Error:
 class Ioctl:
     name: str
     number: int
+    request: int  # as Linux encodes it
     out: bool
     struct: Struct
     handler: str
@@ -231,7 +241,7 @@ class _Builder:
         )
 
     def _claim(self, row: Map, name: str, key: str | None = "name") -> None:
-        """A name of the header: not twice, not a keyword."""
+        """A name of the header and of the bindings: not twice, not a keyword."""
         if name in _KEYWORDS:
             self._errors.add(row, KEYWORD, key, name=name)
         if name in self._names:
@@ -345,7 +355,7 @@ class _Builder:
         size = _round(max(part.size for part in known), align)
         return Member(name="/".join(part.name for part in known), doc=item["doc"],
                       offset=item["at"], size=size, align=align, type="union", c_type="union",
-                      struct=None, dims=(), count=1, pointer=False, enum=None, out=False,
+                      struct=None, dims=(), counts=(), pointer=False, enum=None, out=False,
                       extension=False, alternatives=tuple(known))
 
     def _plain(self, struct: Map, item: Map, offset: int) -> Member | None:
@@ -380,8 +390,8 @@ class _Builder:
         return Member(name=name, doc=item["doc"], offset=offset, size=size, align=align, type=kind,
                       c_type=_SCALARS[kind][0] if kind in _SCALARS else f"struct {kind}",
                       struct=None if kind in _SCALARS else kind,
-                      dims=tuple(str(count) for count in counts),
-                      count=numbers[0] if numbers else 1, pointer=pointer, enum=enum,
+                      dims=tuple(str(count) for count in counts), counts=tuple(numbers),
+                      pointer=pointer, enum=enum,
                       out=item.get("out", False), extension=item.get("extension", False),
                       alternatives=())
 
@@ -417,9 +427,12 @@ class _Builder:
         checks = tuple(self._checks(row.get("checks", ()), struct, "p", {}))
         said = [(check.errno, check.doc) for check in _flat(checks)]
         said += [(error["errno"], error["doc"]) for error in row["errors"]]
-        return Ioctl(name=row["name"], number=row["number"], out=out, struct=struct,
-                     handler=row["handler"], doc=row["doc"], text=tuple(row.get("text", ())),
-                     checks=checks, errors=_by_errno(said), extension=extension)
+        request = ((_READ_WRITE if out else _WRITE) << 30 | struct.size << 16
+                   | ord(self._doc["interface"]["group"]) << 8 | row["number"])
+        return Ioctl(name=row["name"], number=row["number"], request=request, out=out,
+                     struct=struct, handler=row["handler"], doc=row["doc"],
+                     text=tuple(row.get("text", ())), checks=checks, errors=_by_errno(said),
+                     extension=extension)
 
     def _checks(self, rows: Seq | tuple[()], struct: Struct, var: str,
                 bounds: dict[str, int]) -> Iterator[Check]:

@@ -77,6 +77,27 @@ host_modules() {
 	done
 }
 
+# python_files MODULE ...: for initrd, Python, and all that it loads to import these
+# modules of its library.
+python_files() {
+	local files
+	files=$(/usr/bin/python3 -I -S -c '
+import importlib, os, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(os.path.realpath(sys.executable))
+for module in sys.modules.values():
+    if module.__spec__ is not None and module.__spec__.has_location:
+        print(module.__spec__.origin)' "$@") || die "Python lacks one of: $*"
+	{
+		echo "$files"
+		# Only some are programs or libraries.
+		for file in $files; do
+			ldd "$file" 2>/dev/null | grep -o '/[^ ]*' || true
+		done
+	} | sort -u | sed 's/.*/&:&/'
+}
+
 # boot SECONDS DIR KERNEL INITRD [KERNEL-ARGUMENT ...]: an emulated machine by
 # VENDOR (amd or intel) with CPUS CPUs (two), until it powers off. DIR/console.log is
 # the host's console and log, DIR/tap.log its second serial port. Fails when the time is up.
