@@ -12,12 +12,16 @@ from pathlib import Path
 from gen.errors import Errors, SpecError
 from gen.outputs import OUTPUTS
 from gen.render import render, write
-from gen.spec import Spec
+from gen.spec import Spec, has_file
 
 
 def build(spec: Spec) -> None:
-    """Every model; what is wrong with one is noted and the others have their say too."""
-    for name in sorted({model for output in OUTPUTS for model in output.models}):
+    """Every model; what is wrong with one is noted and the others have their say too.
+
+    Views of models have nothing to say, and may take it that all is right.
+    """
+    for name in sorted({model for output in OUTPUTS for model in output.models
+                        if has_file(model)}):
         try:
             spec.model(name)
         except SpecError:

@@ -97,6 +97,8 @@ class Member:
     dims: tuple[str, ...]
     counts: tuple[int, ...]  # the same as numbers
     pointer: bool
+    bytes: str  # of a pointer to several: the member that has their size
+    names: str  # what the number names, vm or vcpu
     enum: Enum | None
     out: bool
     extension: bool
@@ -192,6 +194,9 @@ class Ioctls:
             found += [(m.name, m.doc) for m in struct.members if m.extension]
         found += [(ioctl.name, ioctl.doc) for ioctl in self.ioctls if ioctl.extension]
         return tuple(found)
+
+    def struct(self, name: str) -> Struct:
+        return next(struct for struct in self.structs if struct.name == name)
 
     @property
     def parts(self) -> tuple[Struct, ...]:
@@ -342,7 +347,10 @@ class _Builder:
         real = _round(offset, align)
         if real != row["size"]:
             self._errors.add(row, WRONG_SIZE, "size", name=name, size=row["size"], real=real)
-        self._structs[name] = Struct(name, row["doc"], real, align, tuple(members))
+        struct = self._structs[name] = Struct(name, row["doc"], real, align, tuple(members))
+        for item in row["members"]:
+            if "bytes" in item:
+                self._scalar(item, "bytes", struct)
 
     def _member(self, struct: Map, item: Map) -> Member | None:
         if "union" not in item:
@@ -355,8 +363,8 @@ class _Builder:
         size = _round(max(part.size for part in known), align)
         return Member(name="/".join(part.name for part in known), doc=item["doc"],
                       offset=item["at"], size=size, align=align, type="union", c_type="union",
-                      struct=None, dims=(), counts=(), pointer=False, enum=None, out=False,
-                      extension=False, alternatives=tuple(known))
+                      struct=None, dims=(), counts=(), pointer=False, bytes="", names="",
+                      enum=None, out=False, extension=False, alternatives=tuple(known))
 
     def _plain(self, struct: Map, item: Map, offset: int) -> Member | None:
         name, kind = item["name"], item["type"]
@@ -391,7 +399,8 @@ class _Builder:
                       c_type=_SCALARS[kind][0] if kind in _SCALARS else f"struct {kind}",
                       struct=None if kind in _SCALARS else kind,
                       dims=tuple(str(count) for count in counts), counts=tuple(numbers),
-                      pointer=pointer, enum=enum,
+                      pointer=pointer, bytes=item.get("bytes", ""),
+                      names=item.get("names", ""), enum=enum,
                       out=item.get("out", False), extension=item.get("extension", False),
                       alternatives=())
 
