@@ -74,6 +74,11 @@ $(BUILD)/include/machine/%.h: $(GEN_STAMP)
 $(BUILD)/man/%: $(GEN_STAMP)
 	@test -e $@
 
+# Pages keep their times when their texts stay the same; all of them take about a second.
+.PHONY: docs
+docs: generate			## manual page and HTML reference, build/html/index.html
+	@$(PYTHON) -m gen.html --spec spec --out $(BUILD)/html
+
 # --- The parts --------------------------------------------------------------------
 
 -include tests/unit/unit.mk

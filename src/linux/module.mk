@@ -63,6 +63,7 @@ module-links:
 PREFIX		?= /usr/local
 SBINDIR		?= $(PREFIX)/sbin
 MANDIR		?= $(PREFIX)/share/man
+DOCDIR		?= $(PREFIX)/share/doc/vmm
 INCLUDEDIR	?= $(PREFIX)/include
 MODDIR		?= /lib/modules/$(KREL)/updates
 UDEVDIR		?= /lib/udev/rules.d
@@ -70,11 +71,13 @@ SYSUSERSDIR	?= /usr/lib/sysusers.d
 
 # Into DESTDIR, when that is given; otherwise into this system, which then learns of it.
 .PHONY: install
-install: module vmctl	## all of it, with manual pages and udev rule (as root; DESTDIR= for a package)
+install: module vmctl docs	## all of it, with manuals and udev rule (as root; DESTDIR= for a package)
 	install -D -m 644 $(MODULE_DIR)/vmm.ko "$(DESTDIR)$(MODDIR)/vmm.ko"
 	install -D -m 755 $(BUILD)/vmctl "$(DESTDIR)$(SBINDIR)/vmctl"
 	install -D -m 644 $(BUILD)/man/vmm.4 "$(DESTDIR)$(MANDIR)/man4/vmm.4"
 	install -D -m 644 docs/vmctl.8 "$(DESTDIR)$(MANDIR)/man8/vmctl.8"
+	install -d "$(DESTDIR)$(DOCDIR)/html"
+	install -m 644 $(BUILD)/html/* "$(DESTDIR)$(DOCDIR)/html"
 	install -D -m 644 $(BUILD)/include/machine/vmmvar.h \
 	    "$(DESTDIR)$(INCLUDEDIR)/machine/vmmvar.h"
 	install -D -m 644 src/linux/vmm.sysusers "$(DESTDIR)$(SYSUSERSDIR)/vmm.conf"

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: ISC
+"""One module a page; each has build(spec) and returns a Page."""
