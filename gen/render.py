@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import textwrap
 from pathlib import Path
@@ -17,6 +18,7 @@ from gen.spec import Spec, has_file
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
+@functools.cache
 def environment() -> jinja2.Environment:
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),

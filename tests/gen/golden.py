@@ -27,9 +27,8 @@ import yaml
 
 from gen.__main__ import build
 from gen.errors import Errors, Message, Place
-from gen.load import Doc
 from gen.spec import Spec
-from tests.gen.tools import SPEC
+from tests.gen.tools import SPEC, valid
 
 DIRECTORY = Path(__file__).parent / "golden"
 
@@ -99,50 +98,14 @@ def run(name: str) -> Outcome:
         shutil.copytree(SPEC, spec)
         line = apply(name, spec)
         changed = {Path(patch["file"]).stem for patch in patches(name)}
-        valid = _valid()
-        docs = {key: doc for key, doc in valid.docs.items() if key not in changed}
-        models = {key: model for key, model in valid.models.items()
-                  if not valid.needs[key] & changed}
+        valid_spec = valid()
+        docs = {key: doc for key, doc in valid_spec.docs.items() if key not in changed}
+        models = {key: model for key, model in valid_spec.models.items()
+                  if not valid_spec.needs[key] & changed}
         errors = _Witness()
         build(Spec(spec, errors, docs, models))
     return Outcome("".join(line + "\n" for line in errors.lines()), frozenset(errors.seen),
                    patches(name)[0]["file"], line)
-
-
-class _Traced(Spec):
-    """Remembers what each model was made from."""
-
-    def __init__(self, directory: Path, errors: Errors) -> None:
-        super().__init__(directory, errors)
-        self.docs: dict[str, Doc] = {}
-        self.models: dict[str, Any] = {}
-        self.needs: dict[str, set[str]] = {}
-        self._inside: list[str] = []
-
-    def doc(self, name: str) -> Doc:
-        for model in self._inside:
-            self.needs[model].add(name)
-        self.docs[name] = super().doc(name)
-        return self.docs[name]
-
-    def model(self, name: str) -> Any:
-        self.needs.setdefault(name, set())
-        self._inside.append(name)
-        self.models[name] = super().model(name)
-        self._inside.pop()
-        for outer in self._inside:
-            self.needs[outer] |= self.needs[name]
-        return self.models[name]
-
-
-@functools.cache
-def _valid() -> _Traced:
-    errors = Errors()
-    spec = _Traced(SPEC, errors)
-    build(spec)
-    if len(errors):
-        raise AssertionError("\n".join(errors.lines()))
-    return spec
 
 
 def update() -> int:

@@ -11,6 +11,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from gen.__main__ import build
+from gen.errors import Errors
+from gen.load import Doc
+from gen.spec import Spec
 
 ROOT = Path(__file__).parent.parent.parent
 SPEC = ROOT / "spec"
@@ -45,6 +51,43 @@ def contents(directory: Path) -> dict[str, bytes]:
     """Every file below a directory."""
     return {str(path.relative_to(directory)): path.read_bytes()
             for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+class TracedSpec(Spec):
+    """Remembers what it read, what it built, and which documents each model was made from."""
+
+    def __init__(self, directory: Path, errors: Errors) -> None:
+        super().__init__(directory, errors)
+        self.docs: dict[str, Doc] = {}
+        self.models: dict[str, Any] = {}
+        self.needs: dict[str, set[str]] = {}
+        self._inside: list[str] = []
+
+    def doc(self, name: str) -> Doc:
+        for model in self._inside:
+            self.needs[model].add(name)
+        self.docs[name] = super().doc(name)
+        return self.docs[name]
+
+    def model(self, name: str) -> Any:
+        self.needs.setdefault(name, set())
+        self._inside.append(name)
+        self.models[name] = super().model(name)
+        self._inside.pop()
+        for outer in self._inside:
+            self.needs[outer] |= self.needs[name]
+        return self.models[name]
+
+
+@functools.cache
+def valid() -> TracedSpec:
+    """The specification as it is, read once."""
+    errors = Errors()
+    spec = TracedSpec(SPEC, errors)
+    build(spec)
+    if len(errors):
+        raise AssertionError("\n".join(errors.lines()))
+    return spec
 
 
 def compile_c(compiler: str, source: str, *flags: str) -> subprocess.CompletedProcess[str]:

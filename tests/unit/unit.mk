@@ -12,6 +12,7 @@
 # Other fragments append programs of their own to UNIT_PROGRAMS.
 # One test with some of the sources only:
 #   make build/unit/test_NAME UNIT_SRC="src/core/NAME.c tests/unit/host_user.c"
+# The same programs, built elsewhere and otherwise: UNIT, UNIT_OPT, UNIT_SANITIZE, UNIT_LDFLAGS.
 
 UNIT		:= build/unit
 KHEADERS	?= $(lastword $(sort $(wildcard /usr/src/linux-headers-*-common)))
@@ -19,7 +20,8 @@ KHEADERS	?= $(lastword $(sort $(wildcard /usr/src/linux-headers-*-common)))
 UNIT_SANITIZE	:= -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_WARN	:= -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes
 # -O1 keeps the whole build under the minute that check-unit has.
-UNIT_CFLAGS	:= -std=gnu11 -O1 -g -fno-omit-frame-pointer $(UNIT_SANITIZE) \
+UNIT_OPT	:= -O1 -g -fno-omit-frame-pointer
+UNIT_CFLAGS	:= -std=gnu11 $(UNIT_OPT) $(UNIT_SANITIZE) \
 		$(UNIT_WARN) -pthread -D_GNU_SOURCE
 UNIT_INCLUDE	:= -Itests/unit/sim -Itests/unit -Isrc/core -Isrc/svm -Isrc \
 		-Ibuild/include -Ibuild/gen
@@ -35,6 +37,9 @@ UNIT_SRC	= $(wildcard src/core/*.c src/svm/*.c src/vmx/*.c build/gen/*.c) \
 UNIT_OBJ	= $(UNIT_SRC:%.c=$(UNIT)/obj/%.o)
 
 UNIT_LIBS_insn	:= -lcapstone
+
+UNIT_COMPILE	= $(CC) $(UNIT_CFLAGS) $(UNIT_SIM) $(UNIT_INCLUDE)
+UNIT_LINK	= $(CC) $(UNIT_SANITIZE) $(UNIT_LDFLAGS) -pthread
 
 # All CPUs, unless the caller has said how many.
 UNIT_JOBS	= $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -52,7 +57,7 @@ unit-programs: $(UNIT_PROGRAMS)
 $(UNIT)/obj/%.o: %.c tests/unit/unit.mk
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	@$(CC) $(UNIT_CFLAGS) $(UNIT_SIM) $(UNIT_INCLUDE) -MMD -MP -c -o $@ $<
+	@$(UNIT_COMPILE) -MMD -MP -c -o $@ $<
 
 # Oracles see the kernel's headers and nothing of ours.
 $(UNIT)/obj/tests/unit/oracle_%.o: tests/unit/oracle_%.c tests/unit/unit.mk
@@ -74,7 +79,7 @@ $(UNIT)/test_$(1): $(UNIT)/obj/tests/unit/test_$(1).o \
     $(patsubst %.c,$(UNIT)/obj/%.o,$(wildcard tests/unit/oracle_$(1)*.c)) \
     $(UNIT)/libvmm.a
 	@echo "  LD      $$@"
-	@$$(CC) $$(UNIT_SANITIZE) -pthread -o $$@ $$^ $(UNIT_LIBS_$(1)) $$(UNIT_LIBS)
+	@$$(UNIT_LINK) -o $$@ $$^ $(UNIT_LIBS_$(1)) $$(UNIT_LIBS)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_TEST,$(t))))
 
