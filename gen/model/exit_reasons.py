@@ -40,6 +40,7 @@ EXTRA_INSNS = Message("exit '{exit}' keeps RIP and has insns", "drop 'insns'")
 UNKNOWN_INSN = Message("exit '{exit}': '{insn}' is no instruction of insns.yaml", "one of {known}")
 NO_VECTOR = Message("exit '{exit}' injects nothing", "vector: an exception of arch.yaml")
 NO_LAYOUT = Message("'{layout}' is no exit qualification of vmcs_fields.yaml", "one of {known}")
+NO_INFO = Message("'{layout}' is no layout of vmcb_fields.yaml", "one of {known}")
 UNKNOWN_VECTOR = Message("'{vector}' is no exception of arch.yaml", "one of {known}")
 
 # action -> (key that chooses, its words and the functions behind them; "" is the default)
@@ -66,6 +67,8 @@ class Number:
     vector: int | None  # VMX: vector that tells it from others with this reason
     unconditional: bool = False  # VMX: no control turns it on
     qualification: str = ""  # VMX: layout of the exit qualification
+    info1: str = ""  # SVM: layouts of EXITINFO1 and EXITINFO2
+    info2: str = ""
 
     @property
     def word(self) -> str:
@@ -137,7 +140,8 @@ def build(spec: Spec, errors: Errors) -> Exits:
              for row in spec.doc("insns")["instructions"]}
     layouts = {row["layout"]: row for row in spec.doc("vmcs_fields")["layouts"]
                if row["layout"].startswith("qual_")}
-    exits = tuple(_exit(row, vectors, insns, layouts, errors) for row in doc["exits"])
+    infos = [row["layout"] for row in spec.doc("vmcb_fields")["layouts"]]
+    exits = tuple(_exit(row, vectors, insns, layouts, infos, errors) for row in doc["exits"])
     seen: dict[str, Map] = {}
     for item in exits:
         if item.name in _TAKEN:
@@ -152,9 +156,9 @@ def build(spec: Spec, errors: Errors) -> Exits:
 
 
 def _exit(row: Map, vectors: dict[str, int], insns: dict[str, str], layouts: dict[str, Map],
-          errors: Errors) -> Exit:
+          infos: list[str], errors: Errors) -> Exit:
     name = row["exit"]
-    svm = _svm_numbers(row, errors)
+    svm = _svm_numbers(row, infos, errors)
     vmx = _vmx_numbers(row, vectors, layouts, errors)
     if not svm and not vmx:
         errors.add(row, NO_NUMBER, exit=name)
@@ -226,7 +230,7 @@ def _default_names(row: Map, items: list[Map], errors: Errors) -> None:
         errors.add(row, NAME_MISSING, exit=row["exit"])
 
 
-def _svm_numbers(row: Map, errors: Errors) -> tuple[Number, ...]:
+def _svm_numbers(row: Map, infos: list[str], errors: Errors) -> tuple[Number, ...]:
     numbers: list[Number] = []
     items = _items(row["svm"])
     _default_names(row, items, errors)
@@ -235,11 +239,15 @@ def _svm_numbers(row: Map, errors: Errors) -> tuple[Number, ...]:
         name = item.get("name", row["exit"].upper())
         if name.count("*") != (1 if count > 1 else 0):
             errors.add(item, NAME_STAR, "name", exit=row["exit"], name=name, count=count)
+        for key in ("info1", "info2"):
+            if key in item and item[key] not in infos:
+                errors.add(item, NO_INFO, key, layout=item[key], known=", ".join(infos))
         for left_out in item.get("except", ()):
             if not code <= left_out < code + count:
                 errors.add(item, BAD_EXCEPT, "except", exit=row["exit"], code=f"0x{left_out:x}",
                            low=f"0x{code:x}", high=f"0x{code + count - 1:x}")
-        numbers += [Number(code + index, name.replace("*", str(index)), None)
+        numbers += [Number(code + index, name.replace("*", str(index)), None,
+                           info1=item.get("info1", ""), info2=item.get("info2", ""))
                     for index in range(count) if code + index not in item.get("except", ())]
     return tuple(numbers)
 
