@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gen.errors import Errors, Message, where
 from gen.load import Map
 from gen.model.bits import parse_range
-from gen.model.exit_reasons import Exits
+from gen.model.exit_reasons import Exit, Exits
 from gen.model.vmcb_fields import Vmcb
 from gen.model.vmx_capabilities import VmxCapabilities, build_capabilities
 from gen.model.vmx_controls import ON, VmxControl, VmxControls, build_vmx
@@ -44,6 +44,8 @@ ERROR_EXIT = Message("'{name}' turns exit '{exit}' on, whose action is error",
                      "an action in exit_reasons.yaml, or policy: refused")
 DEAD_EXIT = Message("exit '{exit}' has action '{action}' but no {vendor} control turns it on",
                     "a control with this exit that is not refused, or action: error")
+NO_AFTER = Message("'{field}' is written after exit '{exit}', which exit_reasons.yaml does not have "
+                   "for SVM", "the name of a row with an SVM code")
 VALUE_WIDE = Message("value {value} does not fit in '{field}'", "at most {limit}")
 
 _LEAF = 0x8000000A
@@ -108,6 +110,7 @@ class Setting:
     field: str
     value: int
     needs: str
+    after: Exit | None  # also written after each of these
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,11 @@ class Controls:
     @property
     def used_caps(self) -> tuple[Cap, ...]:
         return tuple(cap for cap in self.caps if cap.used)
+
+    @property
+    def renewed(self) -> tuple[Setting, ...]:
+        """What the exit it names has used up."""
+        return tuple(value for value in self.values if value.after is not None)
 
     @property
     def dynamic(self) -> tuple[Control, ...]:
@@ -140,7 +148,7 @@ def build(spec: Spec, errors: Errors) -> Controls:
     vmx = build_vmx(spec, doc, errors)
     _check_exits(controls, vmx.controls, exits, errors)
     words = tuple(_word(row, vmcb, controls) for row in doc["svm_words"])
-    return Controls(caps, controls, words, _values(doc, vmcb, caps, errors), vmx,
+    return Controls(caps, controls, words, _values(doc, vmcb, caps, exits, errors), vmx,
                     build_capabilities(spec, doc, vmx, errors))
 
 
@@ -295,7 +303,9 @@ def _word(row: Map, vmcb: Vmcb, controls: tuple[Control, ...]) -> WordSetting:
     return WordSetting(word, field.c_type if field is not None else "", required, wanted)
 
 
-def _values(doc: Map, vmcb: Vmcb, caps: tuple[Cap, ...], errors: Errors) -> tuple[Setting, ...]:
+def _values(doc: Map, vmcb: Vmcb, caps: tuple[Cap, ...], exits: Exits,
+            errors: Errors) -> tuple[Setting, ...]:
+    by_name = {item.name: item for item in exits.exits if item.svm}
     for row in doc["svm_values"]:
         field = vmcb.field(row["field"])
         if field is None or not field.scalar or field.reserved:
@@ -304,4 +314,7 @@ def _values(doc: Map, vmcb: Vmcb, caps: tuple[Cap, ...], errors: Errors) -> tupl
             errors.add(row, VALUE_WIDE, "value", value=row["value"], field=row["field"],
                        limit=(1 << (field.size * 8)) - 1)
         _check_needs(row, row["field"], "wanted", caps, errors)
-    return tuple(Setting(row["field"], row["value"], row["needs"]) for row in doc["svm_values"])
+        if "after" in row and row["after"] not in by_name:
+            errors.add(row, NO_AFTER, "after", field=row["field"], exit=row["after"])
+    return tuple(Setting(row["field"], row["value"], row["needs"], by_name.get(row.get("after")))
+                 for row in doc["svm_values"])

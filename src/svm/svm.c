@@ -504,6 +504,7 @@ decode_exit(struct vcpu *v)
 
 	x->reason = vmcb->exitcode;
 	x->kind = svm_exit_kind(vmcb->exitcode);
+	svm_controls_renew(vmcb_of(v), x->kind);
 	x->info1 = vmcb->exitinfo1;
 	x->info2 = vmcb->exitinfo2;
 	x->bytes_len = 0;
