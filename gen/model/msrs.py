@@ -73,12 +73,17 @@ class Msr:
     svm: str
     vmx: str
     vendors: tuple[str, ...]
+    feature: str  # the CPUID bit that announces it, if one does
     bits: tuple[Bit, ...]
     doc: str
 
     @property
     def upper(self) -> str:
         return self.name.upper()
+
+    @property
+    def feature_constant(self) -> str:
+        return f"CPUID_FEATURE_{self.feature.upper()}" if self.feature else "CPUID_FEATURES"
 
     @property
     def vendor_mask(self) -> str:
@@ -244,6 +249,7 @@ def _msr(row: Map, errors: Errors) -> Msr:
         svm=context.get("svm", "none"),
         vmx=context.get("vmx", "none"),
         vendors=_vendors(row),
+        feature=row.get("feature", ""),
         bits=tuple(Bit(bit, number) for bit, number in row.get("bits", {}).items()),
         doc=row["doc"],
     )

@@ -120,6 +120,21 @@ vmx_check_cpu(void)
 	return 0;
 }
 
+/* Which MSRs there are to switch. */
+static void
+find_msrs(void)
+{
+	unsigned int i;
+
+	vmx.msrs = 0;
+	for (i = 0; i < VMX_MSR_CONTEXTS; i++) {
+		const struct vmx_msr_context *m = &vmx_msr_contexts[i];
+
+		if (m->feature == CPUID_FEATURES || cpuid_host_has(m->feature))
+			vmx.msr[vmx.msrs++] = *m;
+	}
+}
+
 /*
  * Of CR4, too, the guest owns only the bits that its CPUID shows, which is
  * known only after attach; an attempt on any other exits.
@@ -141,6 +156,7 @@ vmx_attach(void)
 	if (err)
 		return err;
 	cpu_cpuid(LEAF_ADDRESS_SIZES, 0, r);
+	find_msrs();
 	vmx.pdpte_reserved = PDPTE_RESERVED | UINT64_MAX << (r[0] & 0xff);
 	err = vmx_alloc();
 	if (err)

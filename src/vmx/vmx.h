@@ -75,6 +75,9 @@ struct vmx_machine {
 	uint64_t basic, ept_cap;
 	uint64_t pdpte_reserved;
 	void	*msrbm;			/* the same for every guest */
+	/* Of vmx_msr_contexts[], those that this CPU has. */
+	struct vmx_msr_context msr[VMX_MSR_CONTEXTS];
+	unsigned int msrs;
 	struct vmx_cpu *cpu;		/* host_cpu_limit() of them */
 	uint64_t last_tag;		/* sync_* */
 	struct host_spinlock lock;

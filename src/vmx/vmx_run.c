@@ -66,8 +66,8 @@ msrs_load(struct vcpu *v)
 	struct vmx_vcpu *s = vmx_vcpu(v);
 	unsigned int i;
 
-	for (i = 0; i < VMX_MSR_CONTEXTS; i++) {
-		const struct vmx_msr_context *m = &vmx_msr_contexts[i];
+	for (i = 0; i < vmx.msrs; i++) {
+		const struct vmx_msr_context *m = &vmx.msr[i];
 
 		s->host_msr[i] = cpu_rdmsr(m->index);
 		if (v->msr[m->slot] != s->host_msr[i])
@@ -80,9 +80,8 @@ msrs_save(struct vcpu *v)
 {
 	unsigned int i;
 
-	for (i = 0; i < VMX_MSR_CONTEXTS; i++)
-		v->msr[vmx_msr_contexts[i].slot] =
-		    cpu_rdmsr(vmx_msr_contexts[i].index);
+	for (i = 0; i < vmx.msrs; i++)
+		v->msr[vmx.msr[i].slot] = cpu_rdmsr(vmx.msr[i].index);
 }
 
 /* After a load of GS, the base that SWAPGS brings is neither's. */
@@ -92,8 +91,8 @@ msrs_restore(const struct vcpu *v)
 	const struct vmx_vcpu *s = vmx_vcpu(v);
 	unsigned int i;
 
-	for (i = 0; i < VMX_MSR_CONTEXTS; i++) {
-		const struct vmx_msr_context *m = &vmx_msr_contexts[i];
+	for (i = 0; i < vmx.msrs; i++) {
+		const struct vmx_msr_context *m = &vmx.msr[i];
 
 		if (v->msr[m->slot] != s->host_msr[i] || s->context.gs != 0)
 			cpu_wrmsr(m->index, s->host_msr[i]);
