@@ -86,6 +86,7 @@ docs: generate			## manual page and HTML reference, build/html/index.html
 -include src/linux/module.mk
 -include src/vmctl/vmctl.mk
 -include tests/system/system.mk
+-include bench/bench.mk
 
 # --- Checks -----------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ golden:				## rewrite the expected error messages; review what changes
 lint_files	= $(shell git ls-files -co --exclude-standard)
 
 lint: generate			## static checks: types, house style, manual pages, sparse
-	@$(PYTHON) -m mypy gen tests/gen tests/spec tests/style.py
+	@$(PYTHON) -m mypy gen bench tests/gen tests/spec tests/style.py
 	@$(PYTHON) tests/style.py $(lint_files)
 	@mandoc -Tlint -Wwarning $(wildcard $(BUILD)/man/*.? docs/*.[1-9])
 	@mkdir -p $(MODULE_DIR)

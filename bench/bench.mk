@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: ISC
+#
+# What an exit costs, in instructions, beside KVM (docs/bench.md).
+#
+#   make bench VENDORS=amd		on one vendor's machine only
+#   make bench-record		keep the tables in bench/results.md
+
+BENCH		:= $(BUILD)/bench
+BENCH_SRC	:= $(filter-out bench/trace_qemu.c,$(wildcard bench/*.c)) bench/guest.S
+BENCH_OBJ	:= $(patsubst bench/%,$(BENCH)/%.o,$(basename $(BENCH_SRC)))
+
+.PHONY: bench bench-record bench-ready bench-floor
+bench: bench-ready	## what exits cost beside KVM, on both vendors' emulated machines
+	@PYTHON=$(PYTHON) VENDORS="$(VENDORS)" bench/bench $(TEST_KREL)
+
+bench-record: bench	## the same, kept in bench/results.md for `make bench-check`
+	@cp $(BENCH)/results.md $(BENCH)/results.json bench/
+
+bench-ready: system-ready
+	@$(MAKE) --no-print-directory bench-floor $(BENCH)/vmmbench $(BENCH)/trace_qemu.so
+
+$(BENCH)/vmmbench: $(BENCH_OBJ) $(SYSTEM)/vm.o $(SYSTEM)/embed.o
+	@$(CC) -static -pthread -o $@ $^
+
+$(BENCH)/%.o: bench/%.c $(SYSTEM)/guest.h
+	@mkdir -p $(@D)
+	@$(CC) $(SYSTEM_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BENCH)/guest.o: bench/guest.S bench/trace.h
+	@mkdir -p $(@D)
+	@$(CC) -c -o $@ $<
+
+-include $(wildcard $(BENCH)/*.d)
+
+$(BENCH)/trace_qemu.so: bench/trace_qemu.c bench/trace.h
+	@mkdir -p $(@D)
+	@$(CC) -shared -fPIC $(SYSTEM_CFLAGS) -o $@ $<
+
+# Kbuild wants the sources where the objects go.
+bench-floor:
+	@mkdir -p $(BENCH)/floor
+	@ln -sf $(addprefix ../../../,$(wildcard bench/floor/*)) $(BENCH)/floor/
+	@$(MAKE) -C /lib/modules/$(TEST_KREL)/build M=$(CURDIR)/$(BENCH)/floor W=1 \
+		--no-print-directory modules > $(BENCH)/floor/build.log 2>&1 || { \
+		cat $(BENCH)/floor/build.log; exit 1; }
