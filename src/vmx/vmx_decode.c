@@ -4,38 +4,37 @@
  * what the exit's handler will need is read.
  */
 #include "vmx.h"
+#include "event.h"
 
 #define DR6_ACTIVE_LOW	(VMX_QUAL_DEBUG_RTM | VMX_QUAL_DEBUG_BLD)
 #define DR7_GD		(1u << 13)
 
-static unsigned int
-event_type(uint32_t hw)
-{
-	return (hw & VMX_INTR_INFO_TYPE_MASK) >> VMX_INTR_INFO_TYPE_SHIFT;
-}
-
 /*
- * The event that an exit interrupted. INT n, INT1, INT3 and INTO are dropped:
- * RIP still points at them, so they simply run again (SDM 3C 28.3.3).
+ * NMIs of the guest are virtual: whether it blocks them says nothing about the
+ * host's (SDM 3C 25.3).
  */
 static void
+set_nmi_blocking(bool on)
+{
+	uint64_t state = vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY) &
+	    ~(uint64_t)VMX_INTERRUPTIBILITY_NMI;
+
+	vmx_vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+	    state | (on ? VMX_INTERRUPTIBILITY_NMI : 0));
+}
+
+/* The event whose delivery this exit cut short. False: there was none. */
+static bool
 read_interrupted(struct event *e)
 {
 	uint32_t hw = (uint32_t)vmx_vmread(VMCS_IDT_VECTORING_INFO);
-	unsigned int type = event_type(hw);
 
-	if (!(hw & VMX_INTR_INFO_V))
-		return;
-	e->vector = hw & VMX_INTR_INFO_VECTOR_MASK;
-	e->has_error = hw & VMX_INTR_INFO_EV;
-	if (e->has_error)
-		e->error = (uint32_t)vmx_vmread(VMCS_IDT_VECTORING_ERROR_CODE);
-	if (type == VMX_INTR_INFO_TYPE_INTR)
-		e->type = EVENT_EXTINT;
-	else if (type == VMX_INTR_INFO_TYPE_NMI)
-		e->type = EVENT_NMI;
-	else if (type == VMX_INTR_INFO_TYPE_EXCEPTION)
-		e->type = EVENT_EXCEPTION;
+	event_from_hw(hw, hw & VMX_INTR_INFO_EV ?
+	    (uint32_t)vmx_vmread(VMCS_IDT_VECTORING_ERROR_CODE) : 0, e);
+	/* An NMI that goes in again must not find itself in the way. */
+	if (e->type == EVENT_NMI)
+		set_nmi_blocking(false);
+	return hw & VMX_INTR_INFO_V;
 }
 
 static void
@@ -75,8 +74,12 @@ decode_io(struct exit_info *x)
 static void
 decode_ept(struct exit_info *x)
 {
+	bool interrupted = read_interrupted(&x->interrupted);
 	uint64_t q = x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
 
+	/* An IRET that will run again has not ended it (SDM 3C 28.2.3). */
+	if (!interrupted && (q & VMX_QUAL_EPT_NMI_UNBLOCK))
+		set_nmi_blocking(true);
 	x->npf.gpa = x->info2 = vmx_vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
 	x->npf.access = q & VMX_QUAL_EPT_W ? STAGE2_W :
 	    q & VMX_QUAL_EPT_X ? STAGE2_X : STAGE2_R;
@@ -105,12 +108,13 @@ decode_cr(struct exit_info *x)
  * INT1 leaves RIP at the instruction, but is a trap.
  */
 static void
-decode_debug(struct vcpu *v, unsigned int type)
+decode_debug(struct vcpu *v, uint32_t hw)
 {
 	struct exit_info *x = &v->exit;
 	uint64_t q = x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
 
-	if (type == VMX_INTR_INFO_TYPE_INT1) {
+	if ((hw & VMX_INTR_INFO_TYPE_MASK) >> VMX_INTR_INFO_TYPE_SHIFT ==
+	    VMX_INTR_INFO_TYPE_INT1) {
 		v->gpr[VCPU_REGS_RIP] +=
 		    vmx_vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
 		return;
@@ -128,6 +132,7 @@ static void
 decode_exception(struct vcpu *v)
 {
 	struct exit_info *x = &v->exit;
+	bool interrupted = read_interrupted(&x->interrupted);
 	uint32_t hw = (uint32_t)vmx_vmread(VMCS_EXIT_INTERRUPTION_INFO);
 
 	x->info2 = hw;
@@ -140,7 +145,9 @@ decode_exception(struct vcpu *v)
 	if (x->kind == EXIT_NMI)
 		host_nmi();
 	else if (x->kind == EXIT_EXCEPTION_DB)
-		decode_debug(v, event_type(hw));
+		decode_debug(v, hw);
+	if (!interrupted && (hw & VMX_INTR_INFO_NMI_UNBLOCK))
+		set_nmi_blocking(true);
 }
 
 void
@@ -156,13 +163,13 @@ vmx_decode_exit(struct vcpu *v, uint32_t reason)
 
 	switch (x->kind) {
 	case EXIT_NMI:
-		read_interrupted(&x->interrupted);
 		decode_exception(v);
 		return;
 	case EXIT_STAGE2_FAULT:
-	case EXIT_EPT_MISCONFIGURATION:
-		read_interrupted(&x->interrupted);
 		decode_ept(x);
+		return;
+	case EXIT_EPT_MISCONFIGURATION:
+		x->info2 = vmx_vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
 		return;
 	case EXIT_TASK_SWITCH:
 		read_interrupted(&x->interrupted);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * vmx_op_enter.c - the way into the guest and back: the host's state in the VMCS,
+ * vmx_run.c - the way into the guest and back: the host's state in the VMCS,
  * what the CPU does not switch, and the entry.
  */
 #include "vmx.h"
 #include "cpu.h"
 #include "debug.h"
+#include "event.h"
 
 #define APIC_TPR	0x80	/* offset in the virtual-APIC page */
 #define TPR_SHIFT	4	/* CR8 is bits 7-4 of the TPR (SDM 3A 11.8.6) */
@@ -148,20 +149,6 @@ drop_translations(const struct vcpu *v)
 	if (s->vpid != 0)
 		vmx_invvpid(vmx.ept_cap & VMX_EPT_VPID_CAP_INVVPID_SINGLE ?
 		    VMX_INVVPID_SINGLE : VMX_INVVPID_ALL, s->vpid);
-}
-
-static uint32_t
-event_to_hw(const struct event *e)
-{
-	static const uint8_t type[] = {
-		[EVENT_EXTINT] = VMX_INTR_INFO_TYPE_INTR,
-		[EVENT_NMI] = VMX_INTR_INFO_TYPE_NMI,
-		[EVENT_EXCEPTION] = VMX_INTR_INFO_TYPE_EXCEPTION,
-	};
-
-	return VMX_INTR_INFO_V | e->vector |
-	    (uint32_t)type[e->type] << VMX_INTR_INFO_TYPE_SHIFT |
-	    (e->has_error ? VMX_INTR_INFO_EV : 0);
 }
 
 static void

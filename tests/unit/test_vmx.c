@@ -472,6 +472,68 @@ START_TEST(debug_exceptions_are_handed_on)
 }
 END_TEST
 
+/* An IRET that an exit cut short had ended the blocking, and runs again. */
+static void
+iret_faults(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0x3000);
+}
+
+static void
+iret_raises_ac(uint64_t *g)
+{
+	ac_info(g);
+	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, EXC_CODE(17) |
+	    VMX_INTR_INFO_NMI_UNBLOCK);
+}
+
+static void
+nmi_cut_short(uint64_t *g)
+{
+	(void)g;
+	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0x3000);
+	sim_vmx_set(VMCS_IDT_VECTORING_INFO, VMX_INTR_INFO_V | 0x202);
+	sim_vmx_set(VMCS_GUEST_INTERRUPTIBILITY, VMX_INTERRUPTIBILITY_NMI);
+}
+
+START_TEST(blocking_of_nmis_is_the_guests)
+{
+	static const struct {
+		struct vmx_step step;
+		uint64_t blocking, event;
+	} cases[] = {
+		{ { VMX_EXIT_EPT_VIOLATION, VMX_QUAL_EPT_R |
+		    VMX_QUAL_EPT_NMI_UNBLOCK, 0, iret_faults },
+		  VMX_INTERRUPTIBILITY_NMI, 0 },
+		{ { VMX_EXIT_EPT_VIOLATION, VMX_QUAL_EPT_R, 0, iret_faults },
+		  0, 0 },
+		{ { VMX_EXIT_NMI, 0, 0, iret_raises_ac },
+		  VMX_INTERRUPTIBILITY_NMI, EXC_CODE(17) },
+		{ { VMX_EXIT_NMI, 0, 0, ac_info }, 0, EXC_CODE(17) },
+		/* A fault while an event is delivered is no IRET's. */
+		{ { VMX_EXIT_EPT_VIOLATION, VMX_QUAL_EPT_R |
+		    VMX_QUAL_EPT_NMI_UNBLOCK, 0, interrupted_pf },
+		  0, EXC_CODE(14) },
+		/* What goes in again must not be blocked by itself. */
+		{ { VMX_EXIT_EPT_VIOLATION, VMX_QUAL_EPT_R, 0, nmi_cut_short },
+		  0, VMX_INTR_INFO_V | 0x202 },
+	};
+
+	start_with(SIM_VMX_ALL);
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_int_eq(run_irq(&cases[i].step, 1, VMM_NO_IRQ), 0);
+		ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_INTERRUPTIBILITY),
+		    cases[i].blocking);
+		ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO) &
+		    (cases[i].event ? UINT32_MAX : VMX_INTR_INFO_V),
+		    cases[i].event);
+	}
+	ck_assert(sim_vmx_entered(VMCS_PIN_CONTROLS) & VMX_PIN_VIRTUAL_NMIS);
+	stop();
+}
+END_TEST
+
 START_TEST(instructions_of_vmx_do_not_exist)
 {
 	static const uint32_t reasons[] = {
@@ -1021,6 +1083,7 @@ main(void)
 		interrupted_delivery_is_done_again,
 		the_hosts_events_go_to_the_host,
 		debug_exceptions_are_handed_on,
+		blocking_of_nmis_is_the_guests,
 		instructions_of_vmx_do_not_exist,
 		caches_and_tasks_do_not_kill_a_guest,
 		a_refused_state_is_an_error,

@@ -37,7 +37,7 @@
 #define LAST		EXIT2
 
 /* By hand from SDM 3C 25.6-25.8 and the policy of the driver. */
-#define PIN_ON		0x00000009u
+#define PIN_ON		0x00000029u
 #define PIN_WANTED	0x00000040u	/* preemption timer */
 #define PROC_ON		0xb1000c88u	/* without CR8 */
 #define PROC_TPR	0x00200000u
@@ -191,7 +191,7 @@ START_TEST(each_control_missing)
 		    (strcmp(control->name, "proc.use_tpr_shadow") == 0 ?
 		    PROC_CR8 : PROC_TPR));
 	}
-	ck_assert_uint_eq(named, 2 + 9 + 3 + 6 + 4);
+	ck_assert_uint_eq(named, 3 + 9 + 3 + 6 + 4);
 }
 END_TEST
 

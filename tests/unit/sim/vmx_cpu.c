@@ -19,6 +19,7 @@
 #define RFLAGS_IF	(1ULL << 9)
 #define RFLAGS_MB1	2u
 #define REVISION	0x5eu
+#define SHADOW		(VMX_INTERRUPTIBILITY_STI | VMX_INTERRUPTIBILITY_MOV_SS)
 #define EPTP_WB_4	0x1eu		/* write-back, four levels */
 #define REASON_GUEST_STATE 0x80000021u
 
@@ -444,7 +445,10 @@ guest_bad(void)
 	if (!(rflags & RFLAGS_IF) && (state & VMX_INTERRUPTIBILITY_STI))
 		return true;
 	if ((event & VMX_INTR_INFO_V) && !(event & VMX_INTR_INFO_TYPE_MASK) &&
-	    (!(rflags & RFLAGS_IF) || state != 0))
+	    (!(rflags & RFLAGS_IF) || state & SHADOW))
+		return true;
+	if ((event & VMX_INTR_INFO_V) && (event & VMX_INTR_INFO_TYPE_MASK) ==
+	    VMX_INTR_INFO_TYPE_NMI << VMX_INTR_INFO_TYPE_SHIFT && state != 0)
 		return true;
 	return sim_vmx_get(VMCS_GUEST_ACTIVITY_STATE) != 0 ||
 	    sim_vmx_get(VMCS_VMCS_LINK_POINTER) != UINT64_MAX;
