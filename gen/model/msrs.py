@@ -40,7 +40,7 @@ COUNT_STATE = Message("MSR '{name}': count with an MSR that passes or that the d
                       "count is for fault, constant and ignore")
 
 NO_VMCS = Message("MSR '{name}': the VMCS has neither guest_{name} nor guest_ia32_{name}",
-                  "context vmx: lists, or a field of vmcs_fields.yaml")
+                  "context vmx: stay, or a field of vmcs_fields.yaml")
 
 # First index and the offset of its bits in VMX's read bitmaps; those for writes follow, as far
 # away as both are long (SDM 3C 25.6.9).
@@ -109,9 +109,9 @@ class Msrs:
     vmx_open: tuple[Hole, ...]
 
     @property
-    def vmx_lists(self) -> tuple[Msr, ...]:
+    def vmx_stay(self) -> tuple[Msr, ...]:
         """Those that the driver switches on VMX."""
-        return tuple(msr for msr in self.msrs if msr.vmx == "lists")
+        return tuple(msr for msr in self.msrs if msr.vmx == "stay")
 
 
 def build(spec: Spec, errors: Errors) -> Msrs:
@@ -242,7 +242,7 @@ def _msr(row: Map, errors: Errors) -> Msr:
         write=row["write"],
         constant=constant,
         slot=("slot" in row or "shadow" in (row["read"], row["write"])
-              or context.get("vmx") == "lists"),
+              or context.get("vmx") == "stay"),
         writable=row.get("writable", 0),
         reset=row.get("reset", 0),
         check=row.get("check", "none"),

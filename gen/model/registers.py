@@ -45,7 +45,12 @@ GUEST_FIELD_TWICE = Message("'{name}': VMCS field '{field}' is '{other}' too",
 NOT_SWITCHED = Message("'{name}': VMCS field '{field}' waits for {control}, which is {policy}",
                        "policy: required for {control} in controls.yaml")
 NO_MSR = Message("register '{name}': no MSR '{msr}'",
-                 "an MSR of msrs.yaml whose VMX context is lists")
+                 "an MSR of msrs.yaml whose VMX context is stay")
+
+# What the world switches do by themselves: RAX, of which each vendor has another use, and what
+# the CPU switches. RDI holds the address meanwhile, and is loaded last.
+_SWITCHED_APART = ("rax", "rsp", "rip", "rflags")
+_SWITCH_AREA = "rdi"
 
 _TABLE_PARTS = ("base", "limit")
 _SEGMENT_PARTS = ("selector", "base", "limit", "access_rights")
@@ -71,6 +76,11 @@ class Register:
     @property
     def abi(self) -> str:
         return f"VCPU_REGS_{self.name.upper()}"
+
+    @property
+    def low_half(self) -> str:
+        """The assembler's name for the low 32 bits of a general register."""
+        return f"{self.name}d" if self.name[1:].isdigit() else f"e{self.name[1:]}"
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,13 @@ class Registers:
     def shadowed(self) -> tuple[Register, ...]:
         """Registers of which the guest on VMX owns some bits only."""
         return tuple(register for register in self.all if "vmx_owned_" in register.vmx_get)
+
+    @property
+    def switched(self) -> tuple[Register, ...]:
+        """General registers that the code around the guest loads and stores, in that order."""
+        found = [register for register in self.all
+                 if register.group == "gprs" and register.name not in _SWITCHED_APART]
+        return tuple(sorted(found, key=lambda register: register.name == _SWITCH_AREA))
 
     @property
     def all(self) -> tuple[Register, ...]:
@@ -218,10 +235,10 @@ def _vmx(row: Map, vmcs: _VmcsPlaces, msrs: Msrs, errors: Errors) -> tuple[str, 
         owned = f"&vmx_owned_{name}"
         return (f"owned_read({field}, {shadow}, {owned})",
                 f"owned_write({field}, {shadow}, {owned}, value);")
-    if "list" in vmx:
-        if not any(msr.name == vmx["list"] and msr.vmx == "lists" for msr in msrs.msrs):
-            errors.add(vmx, NO_MSR, "list", name=name, msr=vmx["list"])
-        place = f"v->msr[MSR_SLOT_{vmx['list'].upper()}]"
+    if "stay" in vmx:
+        if not any(msr.name == vmx["stay"] and msr.vmx == "stay" for msr in msrs.msrs):
+            errors.add(vmx, NO_MSR, "stay", name=name, msr=vmx["stay"])
+        place = f"v->msr[MSR_SLOT_{vmx['stay'].upper()}]"
     elif "slot" in vmx:
         place = _slot(vmx, name, msrs, errors)
     else:

@@ -628,7 +628,7 @@ svm_run(struct vcpu *v, bool flush)
 	debug_enter(v, &debug);
 
 	svm_clgi();
-	svm_enter(s->vmcb_pa, v->gpr, c->host_vmcb_pa);
+	svm_enter(v->gpr, s->vmcb_pa, c->host_vmcb_pa);
 	debug_leave(v, &debug);
 	/* A host NMI that came meanwhile is taken here. */
 	svm_stgi();

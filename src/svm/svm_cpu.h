@@ -33,6 +33,6 @@ svm_vmsave(uint64_t pa)
  * general registers of gpr[] (ABI order; RAX, RSP, RIP, RFLAGS are the
  * VMCB's), then the reverse, then VMLOAD the host's. GIF and RFLAGS.IF are 0.
  */
-void	svm_enter(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_vmcb_pa);
+void	svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa);
 
 #endif /* SVM_CPU_H */

@@ -2,8 +2,8 @@
 /*
  * svm_enter.S - the world switch of SVM (APM 2 15.5, 15.6).
  *
- * void svm_enter(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_vmcb_pa)
- *                %rdi              %rsi           %rdx
+ * void svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa)
+ *                %rdi           %rsi              %rdx
  *
  * Called with GIF and RFLAGS.IF clear, returns so. VMRUN and #VMEXIT switch
  * RAX, RSP, RIP and RFLAGS; this code switches the other general registers,
@@ -13,9 +13,9 @@
 #include "host_asm.h"
 #include "gpr_offsets.h"
 
-/* The stack from the top: vmcb_pa, gpr, host_vmcb_pa, callee-saved. */
-#define STACK_GPR	8(%rsp)
-#define STACK_HOST	16(%rsp)
+/* The stack from the top: gpr, host_vmcb_pa, callee-saved. */
+#define STACK_GPR	(%rsp)
+#define STACK_HOST	8(%rsp)
 
 HOST_FUNC_START(svm_enter)
 	push	%rbp
@@ -25,7 +25,6 @@ HOST_FUNC_START(svm_enter)
 	push	%r14
 	push	%r15
 	push	%rdx
-	push	%rsi
 	push	%rdi
 
 	/*
@@ -36,23 +35,10 @@ HOST_FUNC_START(svm_enter)
 	 */
 	sti
 
-	mov	%rdi, %rax
+	mov	%rsi, %rax
 	vmload	%rax
 
-	mov	GPR_RBX(%rsi), %rbx
-	mov	GPR_RCX(%rsi), %rcx
-	mov	GPR_RDX(%rsi), %rdx
-	mov	GPR_RDI(%rsi), %rdi
-	mov	GPR_RBP(%rsi), %rbp
-	mov	GPR_R8(%rsi), %r8
-	mov	GPR_R9(%rsi), %r9
-	mov	GPR_R10(%rsi), %r10
-	mov	GPR_R11(%rsi), %r11
-	mov	GPR_R12(%rsi), %r12
-	mov	GPR_R13(%rsi), %r13
-	mov	GPR_R14(%rsi), %r14
-	mov	GPR_R15(%rsi), %r15
-	mov	GPR_RSI(%rsi), %rsi
+	GPR_LOAD
 
 	HOST_CLEAR_CPU_BUFFERS
 	vmrun	%rax
@@ -62,20 +48,7 @@ HOST_FUNC_START(svm_enter)
 	cli
 	vmsave	%rax
 	mov	STACK_GPR, %rax
-	mov	%rbx, GPR_RBX(%rax)
-	mov	%rcx, GPR_RCX(%rax)
-	mov	%rdx, GPR_RDX(%rax)
-	mov	%rsi, GPR_RSI(%rax)
-	mov	%rdi, GPR_RDI(%rax)
-	mov	%rbp, GPR_RBP(%rax)
-	mov	%r8, GPR_R8(%rax)
-	mov	%r9, GPR_R9(%rax)
-	mov	%r10, GPR_R10(%rax)
-	mov	%r11, GPR_R11(%rax)
-	mov	%r12, GPR_R12(%rax)
-	mov	%r13, GPR_R13(%rax)
-	mov	%r14, GPR_R14(%rax)
-	mov	%r15, GPR_R15(%rax)
+	GPR_STORE
 	mov	STACK_HOST, %rax
 	vmload	%rax
 
@@ -84,23 +57,9 @@ HOST_FUNC_START(svm_enter)
 	HOST_UNTRAIN_RET
 	HOST_IBPB_ON_VMEXIT
 
-	/* No speculation with what the guest left behind. */
-	xor	%ecx, %ecx
-	xor	%edx, %edx
-	xor	%ebx, %ebx
-	xor	%ebp, %ebp
-	xor	%esi, %esi
-	xor	%edi, %edi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
+	GPR_SCRUB
 
-	add	$24, %rsp
+	add	$16, %rsp
 	pop	%r15
 	pop	%r14
 	pop	%r13

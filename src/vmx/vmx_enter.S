@@ -33,20 +33,7 @@ HOST_FUNC_START(vmx_enter)
 	bt	$0, %esi
 
 	mov	GPR_RAX(%rdi), %rax
-	mov	GPR_RBX(%rdi), %rbx
-	mov	GPR_RCX(%rdi), %rcx
-	mov	GPR_RDX(%rdi), %rdx
-	mov	GPR_RSI(%rdi), %rsi
-	mov	GPR_RBP(%rdi), %rbp
-	mov	GPR_R8(%rdi), %r8
-	mov	GPR_R9(%rdi), %r9
-	mov	GPR_R10(%rdi), %r10
-	mov	GPR_R11(%rdi), %r11
-	mov	GPR_R12(%rdi), %r12
-	mov	GPR_R13(%rdi), %r13
-	mov	GPR_R14(%rdi), %r14
-	mov	GPR_R15(%rdi), %r15
-	mov	GPR_RDI(%rdi), %rdi
+	GPR_LOAD
 
 	HOST_CLEAR_CPU_BUFFERS
 	HOST_UNWIND_SAVE
@@ -64,20 +51,7 @@ HOST_FUNC_START(vmx_enter)
 HOST_EXIT_LABEL(vmx_exit)
 	push	%rax
 	mov	8(%rsp), %rax
-	mov	%rbx, GPR_RBX(%rax)
-	mov	%rcx, GPR_RCX(%rax)
-	mov	%rdx, GPR_RDX(%rax)
-	mov	%rsi, GPR_RSI(%rax)
-	mov	%rdi, GPR_RDI(%rax)
-	mov	%rbp, GPR_RBP(%rax)
-	mov	%r8, GPR_R8(%rax)
-	mov	%r9, GPR_R9(%rax)
-	mov	%r10, GPR_R10(%rax)
-	mov	%r11, GPR_R11(%rax)
-	mov	%r12, GPR_R12(%rax)
-	mov	%r13, GPR_R13(%rax)
-	mov	%r14, GPR_R14(%rax)
-	mov	%r15, GPR_R15(%rax)
+	GPR_STORE
 	pop	GPR_RAX(%rax)
 	add	$8, %rsp
 
@@ -90,21 +64,7 @@ HOST_EXIT_LABEL(vmx_exit)
 	xor	%eax, %eax
 
 .Lscrub:
-	/* No speculation with what the guest left behind. */
-	xor	%ecx, %ecx
-	xor	%edx, %edx
-	xor	%ebx, %ebx
-	xor	%ebp, %ebp
-	xor	%esi, %esi
-	xor	%edi, %edi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
+	GPR_SCRUB
 
 	pop	%r15
 	pop	%r14

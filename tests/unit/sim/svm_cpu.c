@@ -164,7 +164,7 @@ check_asid(const struct vmcb *vmcb)
 }
 
 void
-svm_enter(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_vmcb_pa)
+svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa)
 {
 	struct vmcb *vmcb = host_pa_to_va(vmcb_pa);
 	struct sim_cpu *cpu = &sim_cpu[host_cpu()];

@@ -14,7 +14,7 @@
 void	svm_clgi(void);
 void	svm_stgi(void);
 void	svm_vmsave(uint64_t pa);
-void	svm_enter(uint64_t vmcb_pa, uint64_t *gpr, uint64_t host_vmcb_pa);
+void	svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa);
 
 /* --- For tests ------------------------------------------------------------ */
 
