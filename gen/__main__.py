@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: ISC
-"""python3 -m gen [--spec DIR] [--out DIR]: 0 done, 1 the spec is wrong, 2 a bug here."""
+"""python3 -m gen [--spec DIR] [--out DIR]: 0 done, 1 the spec is wrong, 2 a bug here.
+
+python3 -m gen COMMAND ...: vmmspec, see vmmspec(1).
+"""
 
 from __future__ import annotations
 
@@ -59,4 +62,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] and not sys.argv[1].startswith("-"):
+        from gen.tool.cli import run as ask  # the generator needs none of it
+
+        sys.exit(ask(sys.argv[1:]))
     sys.exit(main())

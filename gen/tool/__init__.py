@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: ISC
+"""vmmspec: questions about the spec, answered in words."""
