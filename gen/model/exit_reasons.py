@@ -88,6 +88,7 @@ class Exit:
     insns: tuple[str, ...]  # C names
     operands: bool
     sleep: bool
+    delivery: bool
     doc: str
     source: tuple[str, ...]
     row: Map
@@ -177,7 +178,8 @@ def _exit(row: Map, vectors: dict[str, int], insns: dict[str, str], layouts: dic
         errors.add(row, MUST_ADVANCE, "rip", exit=name)
     return Exit(name, svm, vmx, row["action"], _function(row, errors), vector, advance,
                 _insns(row, keep, insns, errors), bool(row.get("operands", False)),
-                bool(row.get("sleep", False)), row["doc"], tuple(row["source"]), row)
+                bool(row.get("sleep", False)), bool(row.get("delivery", False)), row["doc"],
+                tuple(row["source"]), row)
 
 
 def _insns(row: Map, keep: bool, insns: dict[str, str], errors: Errors) -> tuple[str, ...]:

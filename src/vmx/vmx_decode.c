@@ -71,15 +71,23 @@ decode_io(struct exit_info *x)
 		x->io.seg = segment[n];
 }
 
+/* What the exit cut short; the bit of the qualification is the same for all of these. */
+static void
+decode_delivery(struct exit_info *x)
+{
+	bool interrupted = read_interrupted(&x->interrupted);
+
+	x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+	/* An IRET that will run again has not ended it (SDM 3C 28.2.3). */
+	if (!interrupted && (x->info1 & VMX_QUAL_EPT_NMI_UNBLOCK))
+		set_nmi_blocking(true);
+}
+
 static void
 decode_ept(struct exit_info *x)
 {
-	bool interrupted = read_interrupted(&x->interrupted);
-	uint64_t q = x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+	uint64_t q = x->info1;
 
-	/* An IRET that will run again has not ended it (SDM 3C 28.2.3). */
-	if (!interrupted && (q & VMX_QUAL_EPT_NMI_UNBLOCK))
-		set_nmi_blocking(true);
 	x->npf.gpa = x->info2 = vmx_vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
 	x->npf.access = q & VMX_QUAL_EPT_W ? STAGE2_W :
 	    q & VMX_QUAL_EPT_X ? STAGE2_X : STAGE2_R;
@@ -160,6 +168,8 @@ vmx_decode_exit(struct vcpu *v, uint32_t reason)
 	x->info1 = x->info2 = 0;
 	x->insn_len = x->bytes_len = 0;
 	x->interrupted.type = EVENT_NONE;
+	if (exit_policy[x->kind].delivery)
+		decode_delivery(x);
 
 	switch (x->kind) {
 	case EXIT_NMI:
