@@ -47,6 +47,7 @@ struct svm_vcpu {
 	uint32_t times_on;	/* of that CPU then */
 	uint64_t asid_gen;	/* of the ASID; 0: none */
 	bool	 window;	/* the interrupt window is requested */
+	bool	 virq;		/* the virtual interrupt is v->inject */
 	bool	 host_saved;	/* host_vmcb is this thread's, on this CPU */
 	uint64_t host_xss;	/* while loaded */
 };
@@ -433,6 +434,43 @@ event_from_hw(uint64_t hw, struct event *e)
 		e->type = EVENT_EXCEPTION;
 }
 
+/*
+ * An external interrupt that the guest can take goes in as a virtual one,
+ * which it takes first of all (APM 2 15.21.4). EVENTINJ would do as well, but
+ * QEMU, up to 7.2 at least, may deliver what EVENTINJ brought once more at any
+ * time before the next exit, and guests do not survive that. The window's
+ * request needs the virtual interrupt for itself; then EVENTINJ it is.
+ */
+static void
+put_event(struct vcpu *v)
+{
+	struct svm_vcpu *s = svm_vcpu(v);
+	struct vmcb *vmcb = s->vmcb;
+	const struct event *e = &v->inject;
+
+	s->virq = e->type == EVENT_EXTINT && !s->window && svm_irq_ready(v);
+	vmcb->eventinj = s->virq ? 0 : event_to_hw(e);
+	if (s->virq)
+		vmcb_set_vintr(vmcb, (vmcb->vintr & ~VMCB_VINTR_VECTOR_MASK) |
+		    (uint64_t)e->vector << VMCB_VINTR_VECTOR_SHIFT |
+		    VMCB_VINTR_IRQ | VMCB_VINTR_IGN_TPR);
+}
+
+/* What was to go in and has not: the exit came first, or cut it short. */
+static void
+take_event_back(struct vcpu *v)
+{
+	struct svm_vcpu *s = svm_vcpu(v);
+	struct vmcb *vmcb = s->vmcb;
+
+	event_from_hw(vmcb->exitintinfo, &v->exit.interrupted);
+	if (!s->virq || !(vmcb->vintr & VMCB_VINTR_IRQ))
+		return;
+	vmcb_set_vintr(vmcb, vmcb->vintr & ~VMCB_VINTR_IRQ);
+	if (v->exit.interrupted.type == EVENT_NONE)
+		v->exit.interrupted = v->inject;
+}
+
 /* --- Exits ---------------------------------------------------------------------------------- */
 
 /* Bytes from RIP to next, or 0 when that is no instruction's length. */
@@ -510,7 +548,6 @@ decode_exit(struct vcpu *v)
 	x->bytes_len = 0;
 	x->insn_len = svm.caps.nrip_save ?
 	    insn_len_to(vmcb->rip, vmcb->nrip) : 0;
-	event_from_hw(vmcb->exitintinfo, &x->interrupted);
 
 	switch (x->kind) {
 	case EXIT_IO:
@@ -623,7 +660,7 @@ svm_run(struct vcpu *v, bool flush)
 	vmcb->rsp = v->gpr[VCPU_REGS_RSP];
 	vmcb->rip = v->gpr[VCPU_REGS_RIP];
 	vmcb->rflags = v->gpr[VCPU_REGS_RFLAGS];
-	vmcb->eventinj = event_to_hw(&v->inject);
+	put_event(v);
 	/* #VMEXIT disarms the host's breakpoints in DR7 (APM 2 15.6). */
 	debug_enter(v, &debug);
 
@@ -647,6 +684,7 @@ svm_run(struct vcpu *v, bool flush)
 		    "state\n", v->vm->id, v->id);
 		return -EINVAL;
 	}
+	take_event_back(v);
 	decode_exit(v);
 	return 0;
 }

@@ -74,7 +74,7 @@ run_one(uint64_t code, const char *insn, unsigned int len, uint64_t info1)
 static bool
 finished(unsigned int len)
 {
-	uint64_t event = s.seen[1].eventinj;
+	uint64_t event = sim_svm_event(&s.seen[1]);
 
 	if (event == GP) {
 		ck_assert_uint_eq(s.seen[1].rip, s.seen[0].rip);
@@ -136,9 +136,9 @@ START_TEST(emulation_ends_the_shadow)
 
 	/* The client's interrupt comes right behind the instruction. */
 	ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, 0x44), 0);
-	ck_assert_uint_eq(s.seen[0].eventinj, 0);
+	ck_assert_uint_eq(sim_svm_event(&s.seen[0]), 0);
 	ck_assert_uint_eq(s.seen[1].interrupt_shadow, 0);
-	ck_assert_uint_eq(s.seen[1].eventinj, HW_INTR(0x44));
+	ck_assert_uint_eq(sim_svm_event(&s.seen[1]), HW_INTR(0x44));
 }
 END_TEST
 
@@ -153,7 +153,7 @@ START_TEST(a_single_step_traps_behind_the_instruction)
 	rflags_or = TF;
 	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
 	ck_assert_uint_eq(s.seen[1].rip, RIP + 2);
-	ck_assert_uint_eq(s.seen[1].eventinj, HW_EXC(1));
+	ck_assert_uint_eq(sim_svm_event(&s.seen[1]), HW_EXC(1));
 	ck_assert_uint_eq(s.seen[1].dr6, 0xffff0ff0 | DR6_BS);
 }
 END_TEST
@@ -169,7 +169,7 @@ START_TEST(a_fault_is_no_step)
 	rflags_or = TF;
 	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
 	ck_assert_uint_eq(s.seen[1].rip, RIP);
-	ck_assert_uint_eq(s.seen[1].eventinj, GP);
+	ck_assert_uint_eq(sim_svm_event(&s.seen[1]), GP);
 	ck_assert_uint_eq(s.seen[1].dr6, 0xffff0ff0);
 }
 END_TEST
@@ -187,8 +187,8 @@ START_TEST(a_single_step_over_hlt)
 	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
 	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
 	ck_assert_uint_eq(s.seen[1].rip, RIP + 1);
-	ck_assert_uint_eq(s.seen[1].eventinj, HW_EXC(1));
-	ck_assert_uint_eq(s.seen[2].eventinj, 0);
+	ck_assert_uint_eq(sim_svm_event(&s.seen[1]), HW_EXC(1));
+	ck_assert_uint_eq(sim_svm_event(&s.seen[2]), 0);
 }
 END_TEST
 
@@ -246,7 +246,7 @@ START_TEST(the_host_s_own_exits_go_on)
 		    &(struct step){ .code = codes[i] }, 1, VMM_NO_IRQ), 0);
 		ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
 		ck_assert_uint_eq(s.seen[1].rip, RIP);
-		ck_assert_uint_eq(s.seen[1].eventinj, 0);
+		ck_assert_uint_eq(sim_svm_event(&s.seen[1]), 0);
 	}
 	ck_assert_uint_eq(host_user.machine_checks, 1);
 	ck_assert_uint_eq(host_user.warns, 0);
@@ -277,11 +277,11 @@ START_TEST(what_is_hidden_does_not_exist)
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
 		fixture_long_mode(&f, RIP);
 		run_one(codes[i], "\x0f\x01\xd9", 3, 0);
-		ck_assert_uint_eq(s.seen[1].eventinj, UD);
+		ck_assert_uint_eq(sim_svm_event(&s.seen[1]), UD);
 		ck_assert_uint_eq(s.seen[1].rip, RIP);
 	}
 	run_one(SVM_VMEXIT_RDPMC, "\x0f\x33", 2, 0);
-	ck_assert_uint_eq(s.seen[1].eventinj, GP);
+	ck_assert_uint_eq(sim_svm_event(&s.seen[1]), GP);
 }
 END_TEST
 
@@ -753,7 +753,7 @@ guest_sweeps(struct vmcb *vmcb, uint64_t *gpr, void *arg)
 
 	(void)arg;
 	if (sweep.asked) {
-		uint64_t event = sim_svm.entered.eventinj;
+		uint64_t event = sim_svm_event(&sim_svm.entered);
 
 		m = msr_policy(sweep.next);
 		fault = m == NULL || !(m->vendors & MSR_VENDOR_AMD);
@@ -944,7 +944,7 @@ START_TEST(lmsw_and_clts)
 	/* From where there is none: #PF, and nothing happens. */
 	rax = 0x40000000;
 	ONE(SVM_VMEXIT_CR0_SEL_WRITE, "\x0f\x01\x30", 0);
-	ck_assert_uint_eq(s.seen[1].eventinj, HW_EXC_CODE(14, 0));
+	ck_assert_uint_eq(sim_svm_event(&s.seen[1]), HW_EXC_CODE(14, 0));
 	ck_assert_uint_eq(s.seen[1].cr2, 0x40000000);
 	ck_assert_uint_eq(s.seen[1].cr0, 0x80000017);
 	ck_assert_uint_eq(s.seen[1].rip, s.seen[0].rip);
@@ -1022,7 +1022,7 @@ START_TEST(code_that_has_changed_runs_again)
 	rflags_or = 0;
 	run_one(SVM_VMEXIT_CPUID, "\x0f\x30", 2, 0);
 	ck_assert_uint_eq(s.seen[1].rip, RIP);
-	ck_assert_uint_eq(s.seen[1].eventinj, 0);
+	ck_assert_uint_eq(sim_svm_event(&s.seen[1]), 0);
 	run_one(SVM_VMEXIT_CR4_WRITE, "\x90", 1, 0);
 	ck_assert_uint_eq(s.seen[1].rip, s.seen[0].rip);
 	ck_assert_uint_eq(s.seen[1].cr4, 0x20);
@@ -1041,7 +1041,7 @@ START_TEST(a_fetch_that_faults_raises_the_fault)
 	ck_assert_int_eq(fixture_steps(&f, &s, (const struct step []){
 	    { .code = SVM_VMEXIT_CPUID }, { .code = SVM_VMEXIT_SHUTDOWN } }, 2,
 	    VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(s.seen[1].eventinj, HW_EXC_CODE(14, 0));
+	ck_assert_uint_eq(sim_svm_event(&s.seen[1]), HW_EXC_CODE(14, 0));
 	ck_assert_uint_eq(s.seen[1].cr2, 0x40000000);
 	ck_assert_uint_eq(s.seen[1].rip, 0x40000000);
 }
@@ -1110,7 +1110,7 @@ START_TEST(xsetbv_is_the_supervisor_s)
 	rax = 3;
 	rcx = rdx = rflags_or = 0;
 	ONE(SVM_VMEXIT_XSETBV, "\x0f\x01\xd1", 0);
-	ck_assert_uint_eq(s.seen[1].eventinj, UD);
+	ck_assert_uint_eq(sim_svm_event(&s.seen[1]), UD);
 	ck_assert_uint_eq(s.seen[1].rip, RIP);
 	set_crs(0x80000011, 0x40020);
 	fixture_regs(&f, &r);

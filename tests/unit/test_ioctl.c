@@ -822,7 +822,7 @@ START_TEST(a_state_that_the_cpu_refuses)
 	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_ALL, &r), 0);
 	f.run.vrp_continue = 0;
 	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(s.seen[0].eventinj, HW_INTR(0x30));
+	ck_assert_uint_eq(sim_svm_event(&s.seen[0]), HW_INTR(0x30));
 	/* The other vCPU never noticed. */
 	f.run.vrp_vcpu_id = 1;
 	fixture_long_mode(&f, RIP);

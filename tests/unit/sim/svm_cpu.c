@@ -16,7 +16,9 @@
 #define DR7_OFF		0x400u
 #define CR0_CD		(1ULL << 30)
 #define CR0_NW		(1ULL << 29)
+#define INTERCEPT1_VINTR (1u << 4)
 #define INTERCEPT2_VMRUN 1u
+#define RFLAGS_IF	(1u << 9)
 
 #define CAPS_NP		(1u << 0)
 #define CAPS_NRIP	(1u << 3)
@@ -74,6 +76,33 @@ event_refused(uint64_t e)
 	if (!(e & 1u << 31))
 		return false;
 	return type == 1 || type > 4 || (type == 3 && (vector == 2 || vector > 31));
+}
+
+/* Is there a virtual interrupt that the guest, not the host, is to get? */
+static bool
+virtual_irq(const struct vmcb *vmcb)
+{
+	return vmcb->vintr & VMCB_VINTR_IRQ &&
+	    !(vmcb->intercept_misc1 & INTERCEPT1_VINTR);
+}
+
+uint64_t
+sim_svm_event(const struct vmcb *entered)
+{
+	if (!virtual_irq(entered))
+		return entered->eventinj;
+	if (entered->eventinj != 0)
+		host_user_panic("an event beside a virtual interrupt");
+	return 1u << 31 | (entered->vintr >> VMCB_VINTR_VECTOR_SHIFT & 0xff);
+}
+
+/* The guest takes it as soon as it can (APM 2 15.21.4). */
+static void
+take_virtual_irq(struct vmcb *vmcb)
+{
+	if (virtual_irq(vmcb) && vmcb->rflags & RFLAGS_IF &&
+	    !(vmcb->interrupt_shadow & VMCB_SHADOW_INTERRUPT))
+		vmcb->vintr &= ~(uint64_t)VMCB_VINTR_IRQ;
 }
 
 /* What VMRUN refuses (APM 2 15.5.1). */
@@ -188,6 +217,7 @@ svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa)
 	sim_svm.entered = *vmcb;
 	sim_svm.entered_on = host_cpu();
 	pthread_mutex_unlock(&note_lock);
+	take_virtual_irq(vmcb);
 	vmcb->exitcode = 0;
 	vmcb->exitinfo1 = vmcb->exitinfo2 = vmcb->exitintinfo = 0;
 	vmcb->nrip = 0;

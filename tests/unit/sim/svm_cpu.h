@@ -49,6 +49,12 @@ struct sim_svm {
 };
 extern struct sim_svm sim_svm;
 
+/*
+ * The event that an entry brings, in the form of EVENTINJ; 0: none. A virtual
+ * interrupt whose intercept is off is one.
+ */
+uint64_t sim_svm_event(const struct vmcb *entered);
+
 /* Before the driver attaches: a CPU with all features, or with none. */
 void	sim_svm_reset(bool all_features);
 
