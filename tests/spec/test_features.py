@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: ISC
+"""The handbook's chapter "Adding a CPU feature", done: its rows, in a copy of the tree.
+
+The copy is built and run without a change to anything but spec/.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+from tests.gen.tools import ROOT, contents, scratch
+
+CHAPTER = re.compile(r"^## Adding a CPU feature\n(.*?)^## ", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FEATURE = re.compile(r"^### ", re.MULTILINE)
+
+# No sanitizers: the unit tests have the same sources under them.
+CFLAGS = ("-std=gnu11 -O0 -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes "
+          "-pthread -D_GNU_SOURCE")
+
+
+def chapter() -> str:
+    found = CHAPTER.search((ROOT / "docs" / "handbook.md").read_text(encoding="utf-8"))
+    assert found is not None
+    return found[1]
+
+
+def apply(block: str, tree: Path) -> None:
+    """Change the files that a block names; what it shows of them stands there exactly once."""
+    for part in re.split(r"^--- ", block, flags=re.MULTILINE)[1:]:
+        name, _, text = part.partition("\n")
+        path = tree / name
+        for hunk in re.split(r"^@@\n", text, flags=re.MULTILINE):
+            lines = hunk.splitlines(keepends=True)
+            old = "\n" + "".join(line[1:] for line in lines if line[0] in " -")
+            new = "\n" + "".join(line[1:] for line in lines if line[0] in " +")
+            before = path.read_text(encoding="utf-8")
+            if before.count(old) != 1:
+                raise AssertionError(f"{name} has {before.count(old)} times:{old}")
+            path.write_text(before.replace(old, new), encoding="utf-8")
+
+
+class Features(unittest.TestCase):
+    tree: Path
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.tree = scratch() / "vmm"
+        for name in ("spec", "gen", "templates", "src", "tests"):
+            shutil.copytree(ROOT / name, cls.tree / name,
+                            ignore=shutil.ignore_patterns("__pycache__", "golden"))
+        shutil.copy(ROOT / "Makefile", cls.tree)
+        for block in BLOCK.findall(chapter()):
+            apply(block, cls.tree)
+
+    def run_in_tree(self, *command: str) -> str:
+        done = subprocess.run(command, cwd=self.tree, text=True, capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout[-4000:] + done.stderr[-4000:])
+        return done.stdout
+
+    def test_rows_only(self) -> None:
+        """Three features, and not a line outside spec/."""
+        self.assertGreaterEqual(len(FEATURE.findall(chapter())), 3)
+        changed = set()
+        for name in ("spec", "gen", "templates", "src"):
+            ours, theirs = contents(ROOT / name), contents(self.tree / name)
+            changed |= {f"{name}/{file}" for file in ours.keys() | theirs.keys()
+                        if ours.get(file) != theirs.get(file) and "__pycache__" not in file}
+        self.assertEqual(changed, {f"spec/{name}.yaml" for name in (
+            "exit_reasons", "controls", "vmcs_fields", "vmcb_fields", "cpuid", "msrs")})
+
+    def test_the_driver_has_them_on_cpus_that_have_them(self) -> None:
+        """The whole driver, built from the new tables, on simulated CPUs."""
+        self.run_in_tree("make", "--no-print-directory", "-j2", "generate")
+        self.run_in_tree("make", "--no-print-directory", "-j2", "build/unit/libvmm.a",
+                         f"UNIT_CFLAGS={CFLAGS}")
+        libraries = self.run_in_tree("pkg-config", "--libs", "check").split()
+        self.run_in_tree(
+            "gcc", *CFLAGS.split(), "-include", "tests/unit/sim/cpu.h", "-Itests/unit/sim",
+            "-Itests/unit", "-Isrc/core", "-Isrc/svm", "-Isrc", "-Ibuild/include", "-Ibuild/gen",
+            "-include", "tests/unit/sim/svm_cpu.h", "-include", "tests/unit/sim/vmx_cpu.h",
+            "-o", "build/features", "tests/spec/features.c", "build/unit/libvmm.a", *libraries)
+        said = self.run_in_tree("build/features")
+        self.assertIn("100%: Checks: 9, Failures: 0, Errors: 0", said)
+
+    def test_explain_knows_them(self) -> None:
+        for thing, words in (
+                (("exit", "notify"), "set where the CPU has it"),
+                (("exit", "75"), "The VMCS does not hold the guest's state any more."),
+                (("exit", "0xa5"), "has nothing to do but enter the guest again"),
+                (("vmcs", "0x4024"), "A guest that never takes an event leaves all the same."),
+                (("msr", "0x17da"), "reads the register itself, without an exit"),
+                (("cpuid", "7.1.eax.22"), "policy pass"),
+                (("cpuid", "0x20.0.ebx.0"), "History of the thread director")):
+            with self.subTest(explain=thing):
+                self.assertIn(words, self.run_in_tree(sys.executable, "-m", "gen", "explain",
+                                                      *thing))
+
+    def test_the_reference_knows_them(self) -> None:
+        self.run_in_tree(sys.executable, "-m", "gen.html", "--spec", "spec", "--out", "html")
+        pages = "".join(path.read_text(encoding="utf-8")
+                        for path in sorted((self.tree / "html").rglob("*.html")))
+        for words in ("A guest that never takes an event leaves all the same.",
+                      "Exit qualification of a notify window that ran out.",
+                      "History of the thread director",
+                      "Guests whose locks slow the host down are seen."):
+            with self.subTest(words=words):
+                self.assertIn(words, pages)
+
+
+if __name__ == "__main__":
+    unittest.main()
