@@ -23,7 +23,7 @@ OUTPUTS: tuple[Output, ...] = (
            ("ioctls", "registers", "arch", "syzlang")),
     Output("dev_vmm.txt.const.j2", "syzkaller/dev_vmm.txt.const",
            ("ioctls", "registers", "arch", "syzlang")),
-    Output("vmm.4.j2", "man/vmm.4", ("ioctls", "registers")),
+    Output("vmm.4.j2", "man/vmm.4", ("ioctls", "registers", "exit_reasons")),
     Output("ioctls.h.j2", "gen/ioctls.h", ("ioctls",)),
     Output("ioctls.c.j2", "gen/ioctls.c", ("ioctls",)),
     Output("insn_ops.h.j2", "gen/insn_ops.h", ("insns",)),

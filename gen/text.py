@@ -54,6 +54,8 @@ def _mdoc_line(part: str) -> str:
     before, word, after = name.groups()
     if word.startswith("struct "):
         macro, word = "Vt", f'"{word}"'
+    elif word.endswith("()"):
+        macro, word = "Fn", word.removesuffix("()")
     else:
         macro = "Dv" if word.isupper() else "Va"
     return " ".join([f".{macro}", *before, word, *after])

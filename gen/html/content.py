@@ -51,6 +51,7 @@ KINDS: dict[str, Kind] = {
     "memory-type": Kind("arch", "memory type", "memory types"),
     "format": Kind("arch", "second-stage format", "second-stage formats"),
     "ioctl": Kind("ioctls", "ioctl", "ioctls"),
+    "client-exit": Kind("ioctls", "exit reason for clients", "exit reasons for clients"),
     "error": Kind("ioctls", "error", "errors"),
     "struct": Kind("ioctls", "structure", "structures"),
     "member": Kind("ioctls", "member", "members"),

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import keyword
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Iterator
 
 from gen.errors import Errors, Message, SpecError, where
 from gen.load import Map, Seq
+from gen.model.client_exits import ClientExit, client_exits
 from gen.text import c_number
 from gen.spec import Spec
 
@@ -181,6 +182,7 @@ class Ioctls:
     enums: tuple[Enum, ...]
     structs: tuple[Struct, ...]
     errors: tuple[Error, ...]
+    exits: tuple[ClientExit, ...]
     ioctls: tuple[Ioctl, ...]
     differences: tuple[str, ...]
 
@@ -206,7 +208,9 @@ class Ioctls:
 
 
 def build(spec: Spec, errors: Errors) -> Ioctls:
-    return _Builder(spec.doc("ioctls"), spec.doc("registers"), errors).build()
+    doc = spec.doc("ioctls")
+    interface = _Builder(doc, spec.doc("registers"), errors).build()
+    return replace(interface, exits=client_exits(doc["exits"], spec.model("exit_reasons"), errors))
 
 
 class _Builder:
@@ -241,6 +245,7 @@ class _Builder:
             enums=tuple(self._enums.values()),
             structs=tuple(self._structs.values()),
             errors=_by_errno([(row["errno"], row["doc"]) for row in doc["errors"]]),
+            exits=(),
             ioctls=ioctls,
             differences=tuple(doc["differences"]),
         )

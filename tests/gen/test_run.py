@@ -121,7 +121,7 @@ class Run(unittest.TestCase):
     def test_templates_and_outputs_agree(self) -> None:
         """No template without an output, no output twice."""
         used = {output.template for output in OUTPUTS}
-        there = {path.name for path in (ROOT / "templates").iterdir()}
+        there = {path.name for path in (ROOT / "templates").iterdir() if path.is_file()}
         shared = {name for name in there if name.startswith("_")}
         self.assertEqual(there - shared, used)
         self.assertEqual(len({output.dest for output in OUTPUTS}), len(OUTPUTS))

@@ -84,6 +84,7 @@ class Rows(unittest.TestCase):
                 ("arch", "memory_types", "type", "memory-type"),
                 ("arch", "stage2_formats", "format", "format"),
                 ("ioctls", "ioctls", "name", "ioctl"),
+                ("ioctls", "exits", "exit", "client-exit"),
                 ("ioctls", "structs", "name", "struct"),
                 ("ioctls", "constants", "name", "constant"),
                 ("ioctls", "enums", "name", "enum")):

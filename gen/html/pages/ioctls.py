@@ -6,7 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gen.html.content import Cell, Page, Row, Section, Span, code, href, link, listed, text, word
+from gen.html.content import (Cell, Page, Row, Section, Span, code, href, lines, link, listed, text,
+                              word)
+from gen.model.client_exits import ClientExit
 from gen.model.ioctls import Constant, Enum, Error, Ioctl, Ioctls, Member, Struct
 from gen.spec import Spec
 
@@ -28,6 +30,10 @@ class _Interface:
                         Section("Errors of any ioctl", ("errors",), (),
                                 tuple(self._error("any", error) for error in ioctls.errors),
                                 first="Error"),
+                        Section("Exit reasons", ("exits",), ("Constants",),
+                                tuple(self._exit(item) for item in ioctls.exits),
+                                ((text("What ends "), link("ioctl", "VMM_IOC_RUN"), text(
+                                    ", and what a client does about it."),),), first="Exit"),
                         *(self._struct(item) for item in ioctls.structs),
                         Section("Constants", ("constants",), ("Value",),
                                 tuple(self._constant(item) for item in ioctls.constants)),
@@ -61,6 +67,12 @@ class _Interface:
         return Row("error", (ioctl, error.errno), error.errno, (),
                    self._prose(" ".join(error.docs)), label=f"{error.errno} of {ioctl}",
                    words=(error.errno,))
+
+    def _exit(self, item: ClientExit) -> Row:
+        return Row("client-exit", (item.exit.name,), item.exit.name,
+                   ((*listed(code(name) for name in item.constants), text(": kind "),
+                     link("exit", item.exit.name)),),
+                   lines(self._prose(words) for words in item.text), words=item.constants)
 
     def _struct(self, item: Struct) -> Section:
         return Section(f"struct {item.name}", (item.name,), ("Offset", "Type", "Values"),
