@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from gen.tool.article import Article, width
+from gen.tool.decode import KINDS, Question, decode, value_of
 from gen.tool.find import explain, search
 from gen.tool.numbers import near
 from gen.tool.tables import SPEC, Entry, Tables, ToolError
 from gen.tool.topics import TOPICS
-
-COMMANDS = ("explain",)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,6 +46,18 @@ def parser() -> argparse.ArgumentParser:
         description="Explain one thing, list a topic, or look for WORD in all tables.",
         epilog=f"Topics: {topics}.")
     item.add_argument("words", nargs="+", metavar="TOPIC [NAME] | WORD")
+    _common(item)
+    kinds = "; ".join(f"{kind.name} {kind.arguments}: {kind.doc}" for kind in KINDS.values())
+    item = commands.add_parser(
+        "decode", help="what a raw value says",
+        description="Take a value apart by the word's name (cr4, efer, npf, intr_info, a VMCS "
+                    "or VMCB field), or by one of these kinds.",
+        epilog=f"Kinds: {kinds}.")
+    item.add_argument("kind", metavar="WORD | KIND")
+    item.add_argument("words", nargs="+", metavar="VALUE")
+    item.add_argument("--capability", metavar="VALUE", help="of the word's capability MSR, or "
+                      "of CPUID 0x8000000a EDX for AMD's words: what the driver would choose")
+    item.add_argument("--all", action="store_true", help="what is zero too")
     _common(item)
     return top
 
@@ -97,7 +108,12 @@ def _explain(args: argparse.Namespace, tables: Tables) -> None:
             _list(args, found)
 
 
-_RUN = {"explain": _explain}
+def _decode(args: argparse.Namespace, tables: Tables) -> None:
+    capability = None if args.capability is None else value_of(args.capability)
+    _articles(args, [decode(tables, args.kind, Question(args.words, capability, args.all))])
+
+
+_RUN = {"explain": _explain, "decode": _decode}
 
 
 def run(argv: Sequence[str]) -> int:

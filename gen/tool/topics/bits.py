@@ -36,11 +36,11 @@ def guest_may(bits: Bits) -> str:
 def register_table(label: str, bits: Iterable[Bits]) -> tuple[Part, ...]:
     """With what a guest may do, in a column of its own."""
     return table(label, ("bits", "name", "guest", "meaning"), (
-        (item.field.text, item.field.name or "(reserved)", _short(item),
+        (item.field.text, item.field.name or "(reserved)", guest_word(item),
          meaning(item.field) if item.field.name else "")
         for item in bits if item.field.name or item.policy))
 
 
-def _short(bits: Bits) -> str:
+def guest_word(bits: Bits) -> str:
     """guest_may() in a word."""
     return f"if {bits.feature}" if bits.feature else _SHORT[bits.policy]

@@ -88,7 +88,9 @@ def _when(tables: Tables, row: Exit, vendor: str) -> Iterator[str]:
 
 
 def controls_of(tables: Tables, vendor: str) -> Sequence[Control | VmxControl]:
-    return tables.controls.vmx.controls if vendor == "vmx" else tables.controls.controls
+    if vendor == "vmx":
+        return tables.controls.vmx.controls
+    return tables.controls.controls
 
 
 def control_text(tables: Tables, control: Control | VmxControl) -> str:
