@@ -31,7 +31,7 @@ OUTPUTS: tuple[Output, ...] = (
     Output("svm_vmcb.h.j2", "gen/svm_vmcb.h", ("vmcb_fields",)),
     Output("exits.h.j2", "gen/exits.h", ("exit_reasons",)),
     Output("exits.c.j2", "gen/exits.c", ("exit_reasons",)),
-    Output("exits_trace.h.j2", "gen/exits_trace.h", ("exit_reasons",)),
+    Output("trace_words.h.j2", "gen/trace_words.h", ("exit_reasons", "arch")),
     Output("arch.h.j2", "gen/arch.h", ("arch",)),
     Output("arch.c.j2", "gen/arch.c", ("arch",)),
     Output("msrs.h.j2", "gen/msrs.h", ("msrs",)),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * trace.h - the trace events, group vmm: what perf and trace-cmd show of a
- * guest. The names of exits come from exit_reasons.yaml.
+ * guest. The names of exits and exceptions come from the spec.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM vmm
@@ -89,19 +89,19 @@ TRACE_EVENT(vmm_inject,
 		__field(u32, vm)
 		__field(u32, vcpu)
 		__field(u32, error)
-		__field(u8, type)
+		__field(u16, event)
 		__field(u8, vector)
 	),
 	TP_fast_assign(
 		__entry->vm = vm;
 		__entry->vcpu = vcpu;
 		__entry->error = error;
-		__entry->type = type;
+		__entry->event = VMM_TRACE_EVENT(type, vector);
 		__entry->vector = vector;
 	),
 	TP_printk("vm %u vcpu %u %s vector %u error 0x%x",
 		__entry->vm, __entry->vcpu,
-		__print_symbolic(__entry->type, VMM_TRACE_EVENT_TYPES),
+		__print_symbolic(__entry->event, VMM_TRACE_EVENTS),
 		__entry->vector, __entry->error)
 );
 

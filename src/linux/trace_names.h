@@ -7,8 +7,8 @@
 #ifndef LINUX_TRACE_NAMES_H
 #define LINUX_TRACE_NAMES_H
 
-/* VMM_TRACE_EXIT_KINDS is generated. */
-#include "exits_trace.h"
+/* VMM_TRACE_EXIT_KINDS and VMM_TRACE_EXCEPTIONS are generated. */
+#include "trace_words.h"
 
 /* STAGE2_R, _W, _X */
 #define VMM_TRACE_ACCESS						\
@@ -19,8 +19,11 @@
 	{ 0, "mapped" }, { 1, "mmio" }, { 2, "protect" },		\
 	{ -12, "no memory" }, { -4, "interrupted" }
 
-/* enum event_type */
-#define VMM_TRACE_EVENT_TYPES						\
-	{ 0, "none" }, { 1, "interrupt" }, { 2, "nmi" }, { 3, "exception" }
+/* Exceptions by vector, and enum event_type for the others. */
+#define VMM_TRACE_EVENT(type, vector)					\
+	((type) == 3 ? (vector) : 0x100 + (type))
+#define VMM_TRACE_EVENTS						\
+	{ 0x100, "none" }, { 0x101, "interrupt" }, { 0x102, "nmi" },	\
+	VMM_TRACE_EXCEPTIONS
 
 #endif /* LINUX_TRACE_NAMES_H */

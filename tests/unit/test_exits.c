@@ -10,7 +10,7 @@
 
 #include "arch.h"
 #include "exits.h"
-#include "exits_trace.h"
+#include "trace_words.h"
 #include "exit.h"
 #include "oracle_exits.h"
 #include <machine/vmmvar.h>
