@@ -55,4 +55,10 @@ OUTPUTS: tuple[Output, ...] = (
     Output("vmx_msrbm.c.j2", "gen/vmx_msrbm.c", ("msrs",)),
     Output("vmx_registers.h.j2", "gen/vmx_registers.h", ("registers",)),
     Output("vmx_registers.c.j2", "gen/vmx_registers.c", ("registers",)),
+    Output("vmx_entry_checks.h.j2", "gen/vmx_entry_checks.h", ("entry_checks",)),
+    Output("vmx_entry_checks.c.j2", "gen/vmx_entry_checks.c", ("entry_checks",)),
+    Output("vmx_entry_vectors.h.j2", "gen/vmx_entry_vectors.h", ("entry_checks",)),
+    Output("svm_entry_checks.h.j2", "gen/svm_entry_checks.h", ("entry_checks",)),
+    Output("svm_entry_checks.c.j2", "gen/svm_entry_checks.c", ("entry_checks",)),
+    Output("svm_entry_vectors.h.j2", "gen/svm_entry_vectors.h", ("entry_checks",)),
 )

@@ -257,6 +257,9 @@ bool	host_tsc_stable(void);		/* constant, and the same on all CPUs */
  */
 void	host_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void	host_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Into text, cut off where size ends, with a NUL; the characters before it. */
+size_t	host_format(char *text, size_t size, const char *fmt, ...)
+	    __attribute__((format(printf, 3, 4)));
 
 /* Trace events; cheap when nobody listens. Reasons are hardware numbers. */
 void	host_trace_entry(uint32_t vm, uint32_t vcpu, uint64_t rip);
@@ -266,5 +269,7 @@ void	host_trace_fault(uint32_t vm, uint32_t vcpu, uint64_t gpa,
 	    uint32_t access, int result);
 void	host_trace_inject(uint32_t vm, uint32_t vcpu, uint8_t type,
 	    uint8_t vector, uint32_t error);
+void	host_trace_refused(uint32_t vm, uint32_t vcpu, const char *how,
+	    const char *why);
 
 #endif /* CORE_HOST_H */

@@ -299,6 +299,7 @@ run_locked(struct vcpu *v, struct vm_run_params *p)
 	if (p->vrp_irq != VMM_NO_IRQ)
 		v->irr[(p->vrp_irq & 0xff) / 64] |= 1ULL << p->vrp_irq % 64;
 
+	v->refusal.check[0] = v->refusal.text[0] = '\0';
 	memset(&v->vmexit, 0, sizeof(v->vmexit));
 	sync_store(&v->state, VCPU_STATE_RUNNING);
 	reason = run_loop(v);

@@ -449,6 +449,24 @@ vmm_ioctl_writeregs(struct vmm_session *s, struct vm_rwregs_params *p)
 	return err;
 }
 
+int
+vmm_ioctl_refused(struct vmm_session *s, struct vm_refused_params *p)
+{
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_acquire(p->vrf_vm_id, p->vrf_vcpu_id, &v);
+	if (err)
+		return err;
+	memset(p->vrf_check, 0, sizeof(p->vrf_check));
+	memset(p->vrf_text, 0, sizeof(p->vrf_text));
+	host_format(p->vrf_check, sizeof(p->vrf_check), "%s", v->refusal.check);
+	host_format(p->vrf_text, sizeof(p->vrf_text), "%s", v->refusal.text);
+	vcpu_release(v);
+	return 0;
+}
+
 /* Does the VM have memory at all of [gpa, gpa + size)? */
 static bool
 is_memory(const struct vm *vm, uint64_t gpa, uint64_t size)

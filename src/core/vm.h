@@ -22,6 +22,7 @@
 #include "stage2.h"
 #include <machine/vmmvar.h>
 #include "arch.h"
+#include "entry_check.h"
 #include "exits.h"
 #include "registers.h"
 #include "msrs.h"
@@ -206,6 +207,7 @@ struct vcpu {
 	} pvclock;
 
 	uint64_t exits[EXIT_KINDS];	/* counters, for statistics */
+	struct entry_refusal refusal;	/* of the last entry that failed */
 
 	void	*backend;	/* the backend's own, per vCPU */
 };

@@ -42,6 +42,18 @@ host_warn(const char *fmt, ...)
 	va_end(ap);
 }
 
+size_t
+host_format(char *text, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vscnprintf(text, size, fmt, ap);
+	va_end(ap);
+	return (size_t)n;
+}
+
 void
 host_trace_entry(uint32_t vm, uint32_t vcpu, uint64_t rip)
 {
@@ -67,4 +79,10 @@ host_trace_inject(uint32_t vm, uint32_t vcpu, uint8_t type, uint8_t vector,
     uint32_t error)
 {
 	trace_vmm_inject(vm, vcpu, type, vector, error);
+}
+
+void
+host_trace_refused(uint32_t vm, uint32_t vcpu, const char *how, const char *why)
+{
+	trace_vmm_refused(vm, vcpu, how, why);
 }

@@ -10,8 +10,16 @@
 #define LINUX_TRACE_H
 
 #include <linux/tracepoint.h>
+#include <linux/version.h>
 
 #include "trace_names.h"
+
+/* From 6.10 on the source of a string is known from its declaration. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#define VMM_ASSIGN_STR(dst, src)	__assign_str(dst)
+#else
+#define VMM_ASSIGN_STR(dst, src)	__assign_str(dst, src)
+#endif
 
 TRACE_EVENT(vmm_entry,
 	TP_PROTO(u32 vm, u32 vcpu, u64 rip),
@@ -103,6 +111,26 @@ TRACE_EVENT(vmm_inject,
 		__entry->vm, __entry->vcpu,
 		__print_symbolic(__entry->event, VMM_TRACE_EVENTS),
 		__entry->vector, __entry->error)
+);
+
+/* The CPU did not enter the guest: what it said, and the check that was broken. */
+TRACE_EVENT(vmm_refused,
+	TP_PROTO(u32 vm, u32 vcpu, const char *how, const char *why),
+	TP_ARGS(vm, vcpu, how, why),
+	TP_STRUCT__entry(
+		__field(u32, vm)
+		__field(u32, vcpu)
+		__string(how, how)
+		__string(why, why)
+	),
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->vcpu = vcpu;
+		VMM_ASSIGN_STR(how, how);
+		VMM_ASSIGN_STR(why, why);
+	),
+	TP_printk("vm %u vcpu %u %s; %s", __entry->vm, __entry->vcpu,
+		__get_str(how), __get_str(why))
 );
 
 #endif /* LINUX_TRACE_H */

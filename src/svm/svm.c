@@ -8,6 +8,7 @@
 #include "debug.h"
 #include "svm_controls.h"
 #include "svm_cpu.h"
+#include "svm_entry_check.h"
 #include "svm_msrpm.h"
 #include "svm_registers.h"
 #include "svm_vmcb.h"
@@ -41,6 +42,12 @@ struct svm_vm {
 
 struct svm_vcpu {
 	struct vmcb *vmcb;
+	/*
+	 * What VMRUN was given, while it has not taken the state yet: a CPU that
+	 * refuses it may leave its own registers in the VMCB (QEMU does).
+	 */
+	struct vmcb *tried;
+	bool	 untried;	/* registers have been written since */
 	uint64_t vmcb_pa;
 	uint64_t tag;		/* unique among all vCPUs ever */
 	uint32_t cpu;		/* of the ASID and the clean bits */
@@ -252,7 +259,8 @@ svm_vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	v->backend = s;
 	s->vmcb = host_page_alloc(0);
-	if (s->vmcb == NULL)
+	s->tried = host_page_alloc(0);
+	if (s->vmcb == NULL || s->tried == NULL)
 		return -ENOMEM;
 	s->vmcb_pa = host_va_to_pa(s->vmcb);
 	s->tag = sync_add(&svm.last_tag, 1);
@@ -268,6 +276,8 @@ svm_vcpu_fini(struct vcpu *v)
 		return;
 	if (s->vmcb != NULL)
 		host_page_free(s->vmcb, 0);
+	if (s->tried != NULL)
+		host_page_free(s->tried, 0);
 	host_free(s);
 	v->backend = NULL;
 }
@@ -310,6 +320,8 @@ svm_regs_write_op(struct vcpu *v, uint64_t groups,
     const struct vcpu_reg_state *vrs)
 {
 	svm_regs_write(vmcb_of(v), v, groups, vrs);
+	if (groups & ~(uint64_t)VM_RWREGS_GPRS)
+		svm_vcpu(v)->untried = true;
 }
 
 static uint64_t
@@ -322,6 +334,7 @@ static void
 svm_reg_set_op(struct vcpu *v, enum reg r, uint64_t value)
 {
 	svm_reg_set(vmcb_of(v), v, r, value);
+	svm_vcpu(v)->untried = true;
 }
 
 static void
@@ -641,6 +654,22 @@ prepare_tlb(struct svm_cpu *c, struct svm_vcpu *s, bool flush)
 		new_asid(c, s);
 }
 
+/* The vCPU is as before; why it was refused is said. */
+static int
+entry_refused(struct vcpu *v, struct svm_cpu *c)
+{
+	struct svm_vcpu *s = svm_vcpu(v);
+
+	if (s->untried)
+		memcpy(s->vmcb, s->tried, sizeof(*s->vmcb));
+	s->vmcb->clean = 0;
+	/* If this was to flush all, nobody knows whether it has. */
+	c->next_asid = svm.max_asid + 1;
+	s->asid_gen = 0;
+	svm_diagnose(v, s->vmcb);
+	return -EINVAL;
+}
+
 static int
 svm_run(struct vcpu *v, bool flush)
 {
@@ -664,26 +693,22 @@ svm_run(struct vcpu *v, bool flush)
 	/* #VMEXIT disarms the host's breakpoints in DR7 (APM 2 15.6). */
 	debug_enter(v, &debug);
 
+	if (s->untried)
+		memcpy(s->tried, vmcb, sizeof(*vmcb));
 	svm_clgi();
 	svm_enter(v->gpr, s->vmcb_pa, c->host_vmcb_pa);
 	debug_leave(v, &debug);
 	/* A host NMI that came meanwhile is taken here. */
 	svm_stgi();
+	if (vmcb->exitcode == EXITCODE_INVALID)
+		return entry_refused(v, c);
+	s->untried = false;
 
 	v->gpr[VCPU_REGS_RAX] = vmcb->rax;
 	v->gpr[VCPU_REGS_RSP] = vmcb->rsp;
 	v->gpr[VCPU_REGS_RIP] = vmcb->rip;
 	v->gpr[VCPU_REGS_RFLAGS] = vmcb->rflags;
 	vmcb->clean = svm.caps.clean_bits ? VMCB_CLEAN_ALL : 0;
-	if (vmcb->exitcode == EXITCODE_INVALID) {
-		vmcb->clean = 0;
-		/* If this was to flush all, nobody knows whether it has. */
-		c->next_asid = svm.max_asid + 1;
-		s->asid_gen = 0;
-		host_warn("vmm: vm %u vcpu %u: the CPU refused the guest's "
-		    "state\n", v->vm->id, v->id);
-		return -EINVAL;
-	}
 	take_event_back(v);
 	decode_exit(v);
 	return 0;

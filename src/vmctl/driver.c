@@ -129,12 +129,25 @@ static const struct sentence run_errors[] = {
 	{ 0, NULL },
 };
 
+/* If RUN failed because the guest's state broke an entry check, @e says which. */
+static void why_refused(struct driver *d, struct err *e)
+{
+	struct vm_refused_params p = { .vrf_vm_id = d->vm };
+
+	if (ioctl(d->fd, VMM_IOC_REFUSED, &p) == 0 && p.vrf_text[0])
+		err_set(e, "the CPU refused the guest's state, which ended it: %.*s",
+			(int)sizeof(p.vrf_text), p.vrf_text);
+}
+
 enum driver_run driver_run(struct driver *d, struct vm_run_params *run, struct err *e)
 {
+	int number;
+
 	run->vrp_vm_id = d->vm;
 	run->vrp_vcpu_id = 0;
 	if (ioctl(d->fd, VMM_IOC_RUN, run) == 0)
 		return run->vrp_exit_reason == VM_EXIT_TERMINATED ? DRIVER_GONE : DRIVER_RAN;
+	number = errno;
 	if (errno == ENOENT)
 		return DRIVER_GONE;
 	if (errno == EINTR || errno == EAGAIN) {
@@ -142,6 +155,8 @@ enum driver_run driver_run(struct driver *d, struct vm_run_params *run, struct e
 		return DRIVER_RAN;
 	}
 	explain(run_errors, "the guest can not run", e);
+	if (number == EINVAL)
+		why_refused(d, e);
 	return DRIVER_STUCK;
 }
 

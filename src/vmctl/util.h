@@ -18,7 +18,7 @@
 
 /* One sentence for the user: what is wrong and what to do about it. */
 struct err {
-	char text[320];
+	char text[512];
 };
 
 /* Fills @e and returns -1, so that a check reads `return err_set(...)`. */

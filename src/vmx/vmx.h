@@ -130,6 +130,14 @@ bool	vmx_op_irq_ready(struct vcpu *v);
 void	vmx_op_irq_window(struct vcpu *v, bool on);
 void	vmx_op_clear_shadow(struct vcpu *v);
 
+/* --- vmx_entry_check.c --------------------------------------------------------------- */
+
+/*
+ * The CPU refused to enter the vCPU, whose VMCS is current and as it was: say
+ * why. how: what the CPU said.
+ */
+void	vmx_diagnose(struct vcpu *v, const char *how);
+
 /* --- vmx_decode.c ------------------------------------------------------------------ */
 
 /* Fill v->exit; right after the exit, interrupts off. */

@@ -193,10 +193,12 @@ static int
 enter_failed(struct vcpu *v)
 {
 	uint32_t error = (uint32_t)vmx_vmread(VMCS_INSTRUCTION_ERROR);
+	char how[96];
 
-	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
-	host_warn("vmm: vm %u vcpu %u: error %u: %s\n", v->vm->id, v->id, error,
+	host_format(how, sizeof(how), "error %u, %s", error,
 	    vmx_instruction_error(error));
+	vmx_diagnose(v, how);
+	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	return -EINVAL;
 }
 
@@ -204,16 +206,17 @@ enter_failed(struct vcpu *v)
 static int
 entry_refused(struct vcpu *v, uint32_t reason)
 {
-	uint64_t q = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+	char how[96];
 
-	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	if (vmx_exit_kind(reason) == EXIT_ENTRY_FAILED_MCE) {
 		host_machine_check();
-		return -EINVAL;
+	} else {
+		host_format(how, sizeof(how), "%s, qualification %llu",
+		    vmx_exit_name(reason), (unsigned long long)
+		    vmx_vmread(VMCS_EXIT_QUALIFICATION));
+		vmx_diagnose(v, how);
 	}
-	host_warn("vmm: vm %u vcpu %u: the CPU refused the guest's state: %s, "
-	    "qualification %llu\n", v->vm->id, v->id, vmx_exit_name(reason),
-	    (unsigned long long)q);
+	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	return -EINVAL;
 }
 

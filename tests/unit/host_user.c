@@ -1366,6 +1366,20 @@ host_warn(const char *fmt, ...)
 	va_end(ap);
 }
 
+size_t
+host_format(char *text, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	if (size == 0)
+		return 0;
+	va_start(ap, fmt);
+	n = vsnprintf(text, size, fmt, ap);
+	va_end(ap);
+	return (size_t)n < size ? (size_t)n : size - 1;
+}
+
 void
 host_trace_entry(uint32_t vm, uint32_t vcpu, uint64_t rip)
 {
@@ -1414,6 +1428,20 @@ host_trace_inject(uint32_t vm, uint32_t vcpu, uint8_t type, uint8_t vector,
 	host_user.trace_inject.type = type;
 	host_user.trace_inject.vector = vector;
 	host_user.trace_inject.error = error;
+	pthread_mutex_unlock(&log_lock);
+}
+
+void
+host_trace_refused(uint32_t vm, uint32_t vcpu, const char *how, const char *why)
+{
+	pthread_mutex_lock(&log_lock);
+	host_user.trace_refusals++;
+	host_user.trace_refused.vm = vm;
+	host_user.trace_refused.vcpu = vcpu;
+	host_format(host_user.trace_refused.how,
+	    sizeof(host_user.trace_refused.how), "%s", how);
+	host_format(host_user.trace_refused.why,
+	    sizeof(host_user.trace_refused.why), "%s", why);
 	pthread_mutex_unlock(&log_lock);
 }
 

@@ -90,6 +90,11 @@ struct host_user {
 		uint32_t vm, vcpu, error;
 		uint8_t	 type, vector;
 	} trace_inject;
+	uint64_t trace_refusals;
+	struct {
+		uint32_t vm, vcpu;
+		char	 how[128], why[512];
+	} trace_refused;
 };
 extern struct host_user host_user;
 

@@ -35,6 +35,7 @@ HANDLER(writeregs, 8, vm_rwregs_params)
 HANDLER(readvmparams, 9, vm_rwvmparams_params)
 HANDLER(writevmparams, 10, vm_rwvmparams_params)
 HANDLER(mprotect_ept, 11, vm_mprotect_ept_params)
+HANDLER(refused, 32, vm_refused_params)
 
 /* These tests need no memory.c. */
 bool
@@ -93,7 +94,7 @@ START_TEST(any_other_command_is_unknown)
 {
 	unsigned int number, dir, size, i, found = 0;
 	static const unsigned int sizes[] = {
-		0, 4, 8, 12, 24, 28, 32, 36, 576, 584, 1280, 1284, 16383,
+		0, 4, 8, 12, 24, 28, 32, 36, 456, 576, 584, 1280, 1284, 16383,
 	};
 
 	for (number = 0; number < 256; number++) {
@@ -107,7 +108,19 @@ START_TEST(any_other_command_is_unknown)
 			}
 		}
 	}
-	ck_assert_uint_eq(found, COMMANDS);
+	ck_assert_uint_eq(found, COMMANDS + 1);
+}
+END_TEST
+
+/* What vmm(4) does not have is numbered from 32 up. */
+START_TEST(extension_is_out_of_the_way)
+{
+	const struct ioctl_desc *d = ioctl_find(0xc1c85620);
+
+	ck_assert_ptr_nonnull(d);
+	ck_assert_str_eq(d->name, "VMM_IOC_REFUSED");
+	ck_assert_uint_eq(d->size, 456);
+	ck_assert_int_eq(d->handler(NULL, NULL), -32);
 }
 END_TEST
 
@@ -446,6 +459,7 @@ main(void)
 	tcase_add_loop_test(tc, command_has_size_direction_and_handler, 0,
 	    COMMANDS);
 	tcase_add_test(tc, any_other_command_is_unknown);
+	tcase_add_test(tc, extension_is_out_of_the_way);
 	tcase_add_test(tc, create_takes_a_usual_vm);
 	tcase_add_test(tc, create_counts_vcpus);
 	tcase_add_test(tc, create_counts_ranges);

@@ -589,11 +589,17 @@ START_TEST(a_refused_state_is_an_error)
 	start_with(SIM_VMX_ALL);
 	ck_assert_int_eq(RUN(steps), -EINVAL);
 	ck_assert_uint_eq(sim_vmx.refused, 1);
-	ck_assert(strstr(host_user.log, "refused the guest's state") != NULL);
+	/* The log, the trace and the client's question have the broken check. */
+	ck_assert(strstr(host_user.log, "refused to enter the guest: "
+	    "entry_failed_guest_state, qualification 0; link_pointer_") != NULL);
+	ck_assert_uint_eq(host_user.trace_refusals, 1);
+	ck_assert(strstr(host_user.trace_refused.why, "vmcs_link_pointer = 0x0") != NULL);
+	ck_assert_str_eq(fixture_refused(&f), "link_pointer_revision");
 	fixture_long_mode(&f, RIP);
 	f.run.vrp_continue = 0;
 	ck_assert_int_eq(run_hlt(), 0);
 	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_HLT);
+	ck_assert_str_eq(fixture_refused(&f), "");
 	stop();
 }
 END_TEST

@@ -107,6 +107,18 @@ fixture_set_regs(struct fixture *f, uint64_t groups,
 	return fixture_ioctl(f, VMM_IOC_WRITEREGS, &p);
 }
 
+const char *
+fixture_refused(struct fixture *f)
+{
+	static struct vm_refused_params p;
+
+	memset(&p, 0xff, sizeof(p));
+	p.vrf_vm_id = f->vm;
+	p.vrf_vcpu_id = f->run.vrp_vcpu_id;
+	ck_assert_int_eq(fixture_ioctl(f, VMM_IOC_REFUSED, &p), 0);
+	return p.vrf_check;
+}
+
 void
 fixture_long_mode(struct fixture *f, uint64_t rip)
 {

@@ -44,6 +44,8 @@ int	fixture_run(struct fixture *f, sim_guest *guest, void *arg,
 void	fixture_regs(struct fixture *f, struct vcpu_reg_state *regs);
 int	fixture_set_regs(struct fixture *f, uint64_t groups,
 	    const struct vcpu_reg_state *regs);
+/* The entry check that the last RUN broke, as VMM_IOC_REFUSED names it. */
+const char *fixture_refused(struct fixture *f);
 /* RESETCPU to flat 64-bit mode at RIP, page tables identity-mapped in mem. */
 void	fixture_long_mode(struct fixture *f, uint64_t rip);
 

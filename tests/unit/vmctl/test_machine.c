@@ -33,6 +33,7 @@ struct step {
 	uint32_t want_in;	/* the answer to the IN before this step */
 	bool check_in;
 	bool irqready;
+	bool refusal;		/* the driver knows which entry check was broken */
 	uint16_t want_irq;	/* vector given with this RUN; 0: do not care */
 	void (*during)(void);	/* while the guest "runs" */
 };
@@ -46,6 +47,7 @@ static struct {
 	int intr;		/* as told last */
 	struct vm_create_params create;
 	struct vcpu_reg_state regs;
+	bool refusal;
 } fake;
 
 static struct machine m;
@@ -89,6 +91,7 @@ static int fake_run(struct vm_run_params *p)
 		ck_assert_uint_eq(p->vrp_irq, s->want_irq);
 	if (s->during)
 		s->during();
+	fake.refusal = s->refusal;
 	if (s->error) {
 		errno = s->error;
 		return -1;
@@ -140,6 +143,12 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	case VMM_IOC_INTR:
 		fake.intr = ((struct vm_intr_params *)arg)->vip_intr;
 		return 0;
+	case VMM_IOC_REFUSED:
+		ck_assert_uint_eq(((struct vm_refused_params *)arg)->vrf_vm_id, fake.next_id);
+		if (fake.refusal)
+			memset(((struct vm_refused_params *)arg)->vrf_text, 'x',
+			       sizeof(((struct vm_refused_params *)arg)->vrf_text));
+		return fake.refusal ? 0 : -1;
 	case VMM_IOC_TERM:
 		ck_assert_uint_eq(((struct vm_terminate_params *)arg)->vtp_vm_id, fake.next_id);
 		fake.terminated++;
@@ -457,6 +466,7 @@ START_TEST(strange_exits_end_it)
 	};
 	static const struct step reason[] = { { .reason = 0x1234 } };
 	static const struct step stuck[] = { { .error = EINVAL } };
+	static const struct step refused[] = { { .error = EINVAL, .refusal = true } };
 
 	RUN_SCRIPT(size);
 	ck_assert_ptr_nonnull(strstr(m.end_text, "impossible size"));
@@ -466,7 +476,13 @@ START_TEST(strange_exits_end_it)
 	teardown();
 	RUN_SCRIPT(stuck);
 	ck_assert_ptr_nonnull(strstr(m.end_text, "refused the guest's state"));
+	ck_assert_ptr_nonnull(strstr(m.end_text, "dmesg"));
 	ck_assert_int_eq(m.end, END_FAILED);
+	teardown();
+	/* The driver knows why; it need not end what it says. */
+	RUN_SCRIPT(refused);
+	ck_assert_ptr_nonnull(strstr(m.end_text, "ended it: xxxx"));
+	ck_assert_ptr_null(strstr(m.end_text, "dmesg"));
 	teardown();
 }
 END_TEST
