@@ -5,6 +5,7 @@
  * as the tables say; what the core makes of them is in test_cpuid_guest.c.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,124 @@ START_TEST(places_are_linux_s)
 		    cpuid_feature_bit[f].reg == words[w].reg &&
 		    cpuid_feature_bit[f].bit == o->bit, "%s", o->kernel);
 	}
+}
+END_TEST
+
+/* Bits that Linux has no word for, as SDM 2A CPUID and APM 3 E have them: number and row. */
+START_TEST(places_are_the_manuals)
+{
+	static const struct {
+		uint32_t leaf, subleaf;
+		int reg;
+		const char *bits;
+	} registers[] = {
+		{ 0x4, 0, CPUID_EAX, "8 cache_self_initialising 9 cache_fully_associative" },
+		{ 0x4, 0, CPUID_EDX, "0 cache_wbinvd_scope 1 cache_inclusive "
+		    "2 cache_complex_indexing" },
+		{ 0x5, 0, CPUID_ECX, "0 mwait_extensions 1 mwait_interrupt_break" },
+		{ 0x6, 0, CPUID_EAX, "5 ecmd 13 hdc 14 turbo_max_3 15 hwp_capabilities "
+		    "16 hwp_peci 17 hwp_flexible 18 hwp_fast 20 hwp_ignore_idle "
+		    "23 thread_director 24 therm_interrupt_25" },
+		{ 0x6, 0, CPUID_ECX, "0 aperfmperf 3 epb" },
+		{ 0x7, 0, CPUID_EBX, "22 pcommit" },
+		{ 0x7, 0, CPUID_ECX, "0 prefetchwt1 7 cet_ss 23 key_locker 31 pks" },
+		{ 0x7, 0, CPUID_EDX, "1 sgx_keys 5 uintr" },
+		{ 0x7, 1, CPUID_EAX, "0 sha512 1 sm3 2 sm4 3 rao_int 6 lass 7 cmpccxadd "
+		    "8 arch_perfmon_ext 10 fzrm 11 fsrs 12 fsrc 17 fred 18 lkgs 19 wrmsrns "
+		    "20 nmi_src 21 amx_fp16 22 hreset 23 avx_ifma 26 lam 27 msrlist "
+		    "30 invd_disable" },
+		{ 0x7, 1, CPUID_EBX, "0 ppin_msr 1 pbndkb 3 cpuid_max_lim_rem" },
+		{ 0x7, 1, CPUID_EDX, "4 avx_vnni_int8 5 avx_ne_convert 8 amx_complex "
+		    "10 avx_vnni_int16 13 utmr 14 prefetchi 15 user_msr 17 uiret_uif "
+		    "18 cet_sss 19 avx10 21 apx_f 23 mwait_leaf" },
+		{ 0x7, 2, CPUID_EDX, "0 psfd 1 ipred_ctrl 2 rrsba_ctrl 3 ddpd_u 4 bhi_ctrl "
+		    "5 mcdt_no 6 uc_lock_disable 7 monitor_mitg_no" },
+		{ 0xd, 0, CPUID_EAX, "0 xcr0_x87 1 xcr0_sse 2 xcr0_avx 3 xcr0_bndregs "
+		    "4 xcr0_bndcsr 5 xcr0_opmask 6 xcr0_zmm_hi256 7 xcr0_hi16_zmm "
+		    "9 xcr0_pkru 17 xcr0_tilecfg 18 xcr0_tiledata 19 xcr0_apx" },
+		{ 0xf, 0, CPUID_EDX, "1 cqm_l3" },
+		{ 0x40000001, 0, CPUID_EAX, "3 pvclock 24 pvclock_stable" },
+		/* Linux, Documentation/virt/kvm/x86/cpuid.rst */
+		{ 0x40000101, 0, CPUID_EAX, "0 kvm_clocksource 1 kvm_nop_io_delay "
+		    "3 kvm_clocksource2 4 kvm_async_pf 5 kvm_steal_time 6 kvm_pv_eoi "
+		    "7 kvm_pv_unhalt 9 kvm_pv_tlb_flush 11 kvm_pv_send_ipi "
+		    "24 kvm_clocksource_stable" },
+		{ 0x40000101, 0, CPUID_EDX, "0 kvm_hints_realtime" },
+		{ 0x80000001, 0, CPUID_ECX, "30 dr_mask_ext" },
+		/* The same places as in leaf 1. */
+		{ 0x80000001, 0, CPUID_EDX, "0 ext_fpu 1 ext_vme 2 ext_de 3 ext_pse 4 ext_tsc "
+		    "5 ext_msr 6 ext_pae 7 ext_mce 8 ext_cx8 9 ext_apic 12 ext_mtrr "
+		    "13 ext_pge 14 ext_mca 15 ext_cmov 16 ext_pat 17 ext_pse36 23 ext_mmx "
+		    "24 ext_fxsr" },
+		{ 0x80000007, 0, CPUID_EBX, "2 hwa" },
+		{ 0x80000007, 0, CPUID_EDX, "0 ts 1 fid 2 vid 3 ttp 4 htc 6 mhz_steps_100 "
+		    "7 hw_pstate 8 invtsc 9 cpb 10 eff_freq_ro 11 proc_feedback "
+		    "12 proc_power_reporting 13 connected_standby 14 rapl" },
+		{ 0x80000008, 0, CPUID_EBX, "3 invlpgb 6 mbe 8 mcommit 13 int_wbinvd "
+		    "16 ibrs_always_on 18 ibrs_preferred 19 ibrs_same_mode "
+		    "20 lmsle_unsupported 21 invlpgb_nested 28 amd_psfd" },
+		{ 0x80000021, 0, CPUID_EAX, "0 no_nested_data_bp 1 fsgs_base_not_serializing "
+		    "2 lfence_serializing 3 smm_pg_cfg_lock 6 null_sel_clears_base "
+		    "7 upper_address_ignore 9 no_smm_ctl_msr 10 fast_rep_stosb "
+		    "11 fast_rep_cmpsb 13 prefetch_ctl_msr 17 cpuid_user_dis 18 epsf" },
+		{ 0x80000021, 0, CPUID_ECX, "1 tsa_sq_no 2 tsa_l1_no" },
+	};
+	unsigned int i, bit;
+	char name[64];
+
+	for (i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
+		const char *at = registers[i].bits;
+		int length;
+
+		for (; sscanf(at, "%u %63s %n", &bit, name, &length) == 2; at += length) {
+			int f = feature(name);
+			const struct cpuid_rule *r;
+
+			ck_assert_msg(f >= 0, "no row %s", name);
+			r = &cpuid_rules[cpuid_feature_bit[f].rule];
+			ck_assert_msg(r->leaf == registers[i].leaf &&
+			    r->subleaf == registers[i].subleaf &&
+			    cpuid_feature_bit[f].reg == registers[i].reg &&
+			    cpuid_feature_bit[f].bit == bit, "%s", name);
+		}
+		ck_assert_msg(*at == '\0', "%s", at);
+	}
+}
+END_TEST
+
+/* SDM 1 13, APM 2 11.5: which part of the XSAVE area an instruction works on. */
+START_TEST(states_are_the_manuals)
+{
+	static const struct { uint64_t xcr0; const char *names; } needs[] = {
+		{ 0x2, "xsave xsaveopt xgetbv_ecx1" },
+		{ 0x4, "fma avx f16c avx2 vaes vpclmulqdq sha512 sm3 sm4 avx_vnni avx_ifma "
+		    "avx_vnni_int8 avx_ne_convert avx_vnni_int16 xop fma4" },
+		{ 0x80, "avx512f avx512dq avx512_ifma avx512pf avx512er avx512cd avx512bw "
+		    "avx512vl avx512_vbmi avx512_vbmi2 avx512_vnni avx512_bitalg "
+		    "avx512_vpopcntdq avx512_4vnniw avx512_4fmaps avx512_vp2intersect "
+		    "avx512_fp16 avx512_bf16" },
+	};
+	unsigned int i, j;
+	char name[64];
+
+	for (i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+		const char *at = needs[i].names;
+		int length;
+
+		for (; sscanf(at, "%63s %n", name, &length) == 1; at += length) {
+			uint64_t xcr0 = 0;
+
+			for (j = 0; j < cpuid_state_need_count; j++)
+				if ((int)cpuid_state_needs[j].feature == feature(name))
+					xcr0 = cpuid_state_needs[j].xcr0;
+			ck_assert_msg(xcr0 == needs[i].xcr0, "%s", name);
+		}
+	}
+	/* What works on general registers alone needs no part of it. */
+	for (j = 0; j < cpuid_state_need_count; j++)
+		ck_assert_msg(strstr("sse sse2 aes gfni sha bmi1 bmi2 lm smep rdrand",
+		    cpuid_feature_name[cpuid_state_needs[j].feature]) == NULL, "%s",
+		    cpuid_feature_name[cpuid_state_needs[j].feature]);
 }
 END_TEST
 
@@ -233,6 +352,55 @@ START_TEST(all_ones_host)
 		{ 0x8000001d, 0, CPUID_EAX, 0 },
 		{ 0x8000001e, 0, CPUID_EAX, 0 }, { 0x8000001f, 0, CPUID_EAX, 0 },
 		{ 0x80000021, 0, CPUID_EAX, 0x20040e67 },
+		{ 0x80000021, 0, CPUID_EBX, 0 },	/* microcode */
+		{ 0x80000021, 0, CPUID_ECX, 0x6 },	/* TSA_SQ_NO TSA_L1_NO */
+		/* SHA512 SM3 SM4 RAO-INT AVX-VNNI BF16 CMPCCXADD, fast strings,
+		 * AVX-IFMA */
+		{ 0x7, 1, CPUID_EAX, 0x00801cbf },
+		/* VNNI-INT8 NE-CONVERT VNNI-INT16 PREFETCHI */
+		{ 0x7, 1, CPUID_EDX, 0x00004430 },
+		{ 0x7, 0, CPUID_EAX, 1 },		/* subleaves */
+		/* Who made it and which it is; reserved bits of the signature. */
+		{ 0x0, 0, CPUID_EAX, 0 },
+		{ 0x0, 0, CPUID_EBX, ~0u }, { 0x0, 0, CPUID_ECX, ~0u },
+		{ 0x0, 0, CPUID_EDX, ~0u }, { 0x1, 0, CPUID_EAX, 0x0fff3fff },
+		{ 0x80000000, 0, CPUID_EAX, 0 },
+		{ 0x80000000, 0, CPUID_EBX, ~0u }, { 0x80000000, 0, CPUID_ECX, ~0u },
+		{ 0x80000000, 0, CPUID_EDX, ~0u }, { 0x80000001, 0, CPUID_EAX, ~0u },
+		{ 0x80000001, 0, CPUID_EBX, 0xf000ffff },
+		{ 0x80000002, 0, CPUID_EAX, ~0u }, { 0x80000002, 0, CPUID_EBX, ~0u },
+		{ 0x80000002, 0, CPUID_ECX, ~0u }, { 0x80000002, 0, CPUID_EDX, ~0u },
+		{ 0x80000003, 0, CPUID_EAX, ~0u }, { 0x80000003, 0, CPUID_EBX, ~0u },
+		{ 0x80000003, 0, CPUID_ECX, ~0u }, { 0x80000003, 0, CPUID_EDX, ~0u },
+		{ 0x80000004, 0, CPUID_EAX, ~0u }, { 0x80000004, 0, CPUID_EBX, ~0u },
+		{ 0x80000004, 0, CPUID_ECX, ~0u }, { 0x80000004, 0, CPUID_EDX, ~0u },
+		/* Caches are the host's, whose threads share them. */
+		{ 0x2, 0, CPUID_EAX, ~0u }, { 0x2, 0, CPUID_EBX, ~0u },
+		{ 0x2, 0, CPUID_ECX, ~0u }, { 0x2, 0, CPUID_EDX, ~0u },
+		{ 0x4, 0, CPUID_EBX, ~0u }, { 0x4, 0, CPUID_ECX, ~0u },
+		{ 0x4, 0, CPUID_EDX, 0x7 },
+		{ 0x80000005, 0, CPUID_EAX, ~0u }, { 0x80000005, 0, CPUID_EBX, ~0u },
+		{ 0x80000005, 0, CPUID_ECX, ~0u }, { 0x80000005, 0, CPUID_EDX, ~0u },
+		{ 0x80000006, 0, CPUID_EAX, ~0u }, { 0x80000006, 0, CPUID_EBX, ~0u },
+		{ 0x80000006, 0, CPUID_ECX, ~0u }, { 0x80000006, 0, CPUID_EDX, ~0u },
+		/* Frequencies in MHz. */
+		{ 0x16, 0, CPUID_EAX, 0xffff }, { 0x16, 0, CPUID_EBX, 0xffff },
+		{ 0x16, 0, CPUID_ECX, 0xffff }, { 0x16, 0, CPUID_EDX, 0 },
+		/* Nothing of the host's: waiting, power, counters, topology, sizes of
+		 * state, sampling, the TSC's leaf and what AMD reports of its own. */
+		{ 0x3, 0, CPUID_EDX, 0 },
+		{ 0x5, 0, CPUID_EAX, 0 }, { 0x5, 0, CPUID_EBX, 0 },
+		{ 0x6, 0, CPUID_EBX, 0 }, { 0x6, 0, CPUID_EDX, 0 },
+		{ 0xa, 0, CPUID_EBX, 0 }, { 0xa, 0, CPUID_ECX, 0 },
+		{ 0xb, 0, CPUID_EAX, 0 }, { 0xb, 0, CPUID_ECX, 0 },
+		{ 0xb, 0, CPUID_EDX, 0 },
+		{ 0xd, 0, CPUID_EBX, 0 }, { 0xd, 0, CPUID_ECX, 0 },
+		{ 0xf, 0, CPUID_EDX, 0 },
+		{ 0x15, 0, CPUID_EAX, 0 }, { 0x15, 0, CPUID_EBX, 0 },
+		{ 0x15, 0, CPUID_ECX, 0 },
+		{ 0x80000007, 0, CPUID_EAX, 0 }, { 0x80000007, 0, CPUID_ECX, 0 },
+		{ 0x8000001d, 0, CPUID_EBX, 0 }, { 0x8000001d, 0, CPUID_ECX, 0 },
+		{ 0x8000001d, 0, CPUID_EDX, 0 },
 	};
 	unsigned int i;
 
@@ -334,6 +502,8 @@ main(void)
 	int failed;
 
 	tcase_add_test(t, places_are_linux_s);
+	tcase_add_test(t, places_are_the_manuals);
+	tcase_add_test(t, states_are_the_manuals);
 	tcase_add_test(t, rules_are_sorted_and_sound);
 	tcase_add_test(t, features_are_sound);
 	tcase_add_test(t, all_zeros_host);
