@@ -36,7 +36,7 @@ EXPENSIVE: dict[str, re.Pattern[str]] = {
 
 @dataclass
 class Round:
-    """One round of an operation."""
+    """One round of an operation; what the guest does itself is not expensive."""
     instructions: int = 0
     functions: Counter[str] = field(default_factory=Counter)
     expensive: Counter[str] = field(default_factory=Counter)
@@ -86,5 +86,6 @@ def read_trace(path: Path, symbols: Symbols) -> list[Round]:
             kinds[text] = [kind for kind, look in EXPENSIVE.items() if look.match(text)]
         now.instructions += 1
         now.functions[names[address]] += 1
-        now.expensive.update(kinds[text])
+        if address >= GUEST_END:
+            now.expensive.update(kinds[text])
     return rounds

@@ -133,15 +133,17 @@ boot_amd() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
 # Bochs emulates VMX with EPT, VPID and unrestricted guests. Its time is counted in
 # instructions: a second is $ips of them on each CPU. A CPU that waits costs nothing
 # if it is the only one, but as much as one that works if there are two.
+# BOCHS_IPS: another number of them; BOCHS_OPTIONS: more lines for its configuration;
+# BOCHS_COMMANDS: for its debugger, instead of "go on".
 boot_intel() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
-	local dir=$2 ips=50000000 status=0 panic
+	local dir=$2 ips=${BOCHS_IPS:-50000000} status=0 panic
 	need bochs bochs
 	need script bsdutils
 	need xorriso xorriso
 	need grub-mkrescue grub-common
 	[ -e /usr/lib/grub/i386-pc ] || die "no GRUB for the emulated BIOS:" \
 	    "apt-get install grub-pc-bin (or make deps)"
-	[ "$5" -eq 1 ] || ips=20000000
+	[ "$5" -eq 1 ] || ips=${BOCHS_IPS:-20000000}
 
 	# The kernel must not measure time by waiting, and a crash must end the run.
 	rm -rf "$dir/cd"
@@ -177,10 +179,11 @@ boot_intel() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
 		panic: action=fatal
 		error: action=report
 		info: action=ignore
+		${BOCHS_OPTIONS:-}
 	END
 	# Debian's Bochs starts in its debugger, and needs a terminal for the screen. Its
 	# clock waits for it; those of other emulators beside it do not.
-	echo c > "$dir/bochs.rc"
+	echo "${BOCHS_COMMANDS:-c}" > "$dir/bochs.rc"
 	TERM=vt100 $QUIT_WITH_US nice timeout -k 5 "$1" script -qfc \
 	    "stty rows 25 cols 80; exec bochs -q -f '$dir/bochsrc' -rc '$dir/bochs.rc'" \
 	    "$dir/screen.log" > /dev/null || status=$?
