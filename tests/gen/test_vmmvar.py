@@ -3,24 +3,14 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import subprocess
 import unittest
-from pathlib import Path
 
-from tests.gen.tools import ROOT, compile_c, generated, scratch
-
-PROFILE = "openbsd-7.2"
-DATA = ROOT / "tests" / "unit" / "data"
+from tests.gen.tools import abi, compile_c, generated, scratch
 
 # Member types of the table, as C has them here.
 SIGNED = {"int", "pid_t"}
-
-
-def rows(name: str) -> list[dict[str, str]]:
-    with open(DATA / name, encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if row["profile"] == PROFILE]
 
 
 def run(lines: list[str]) -> list[str]:
@@ -75,7 +65,7 @@ class Layout(unittest.TestCase):
 
     def test_offsets_and_sizes(self) -> None:
         wanted, lines = [], []
-        for row in rows("layout.csv"):
+        for row in abi("layout.csv"):
             struct, member = row["struct"], row["member"]
             if struct == "vm_exit_union" or member == "(anonymous union)":
                 continue  # it has no name in C; its parts are members of vm_exit
@@ -92,7 +82,7 @@ class Layout(unittest.TestCase):
         self.assertEqual(run(lines), wanted)
 
     def test_union_of_vm_exit(self) -> None:
-        union = {row["member"]: row for row in rows("layout.csv")
+        union = {row["member"]: row for row in abi("layout.csv")
                  if row["struct"] == "vm_exit_union"}
         lines = [f'printf("%zu %zu\\n", offsetof(struct vm_exit, {name}), '
                  f"sizeof(((struct vm_exit *)0)->{name}));" for name in ("vei", "vee")]
@@ -102,7 +92,7 @@ class Layout(unittest.TestCase):
     def test_signs(self) -> None:
         """Numbers are unsigned but for int and pid_t."""
         wanted, lines = [], []
-        for row in rows("layout.csv"):
+        for row in abi("layout.csv"):
             if row["type"] in SIGNED | {"u8", "u16", "u32", "u64", "size_t", "paddr_t", "vaddr_t"} \
                     and row["count"] == "1":
                 path = f"((struct {row['struct']} *)0)->{row['member']}"
@@ -118,7 +108,7 @@ class Layout(unittest.TestCase):
             run(['printf("%zu %zu\\n", offsetof(struct vm_exit, vex_gpa_low), '
                  "offsetof(struct vm_exit, vex_gpa_high));"]), ["20 596"])
         taken: set[int] = set()
-        for row in rows("layout.csv"):
+        for row in abi("layout.csv"):
             if row["struct"] == "vm_exit" and row["member"] != "(total)":
                 taken |= set(range(int(row["offset"]), int(row["offset"]) + int(row["size"])))
         self.assertTrue(taken.isdisjoint(range(20, 24)) and taken.isdisjoint(range(596, 600)))
@@ -128,7 +118,7 @@ class Requests(unittest.TestCase):
     maxDiff = None
 
     def test_command_words(self) -> None:
-        table = rows("ioctls.csv")
+        table = abi("ioctls.csv")
         self.assertEqual(len(table), 11)
         wanted = [f"{row['ioctl']} {row['linux_cmd']} {row['struct_size']}" for row in table]
         lines = [f'printf("{row["ioctl"]} 0x%08x %zu\\n", (unsigned){row["ioctl"]}, '
@@ -186,10 +176,10 @@ class Manual(unittest.TestCase):
         text = re.sub(".\b", "", done.stdout)  # bold and underlined by overstriking
         words = set(text.replace("[", " ").replace("]", " ").replace(",", " ").replace(";", " ")
                     .replace("*", " ").replace(".", " ").split())
-        for row in rows("ioctls.csv"):
+        for row in abi("ioctls.csv"):
             self.assertIn(row["ioctl"], words)
             self.assertIn(row["struct"], words)
-        for row in rows("layout.csv"):
+        for row in abi("layout.csv"):
             if not row["member"].startswith("("):
                 self.assertIn(row["member"], words)
         for name in ("ENOENT", "EPERM", "EBUSY", "EINVAL", "EIO", "EFAULT", "ENOMEM", "ENOTTY",

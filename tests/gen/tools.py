@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import atexit
+import csv
 import functools
 import os
 import shutil
@@ -20,6 +21,7 @@ from gen.spec import Spec
 
 ROOT = Path(__file__).parent.parent.parent
 SPEC = ROOT / "spec"
+PROFILE = "openbsd-7.2"
 
 
 def scratch() -> Path:
@@ -88,6 +90,12 @@ def valid() -> TracedSpec:
     if len(errors):
         raise AssertionError("\n".join(errors.lines()))
     return spec
+
+
+def abi(name: str) -> list[dict[str, str]]:
+    """The rows of a table of the binary interface: layout.csv, ioctls.csv."""
+    with open(ROOT / "tests" / "unit" / "data" / name, encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["profile"] == PROFILE]
 
 
 def compile_c(compiler: str, source: str, *flags: str) -> subprocess.CompletedProcess[str]:
