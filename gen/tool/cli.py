@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from gen.tool.article import Article, width
 from gen.tool.decode import KINDS, Question, decode, value_of
+from gen.tool.diff import diff
+from gen.tool.diff import text as diff_text
 from gen.tool.find import explain, search
 from gen.tool.numbers import near
 from gen.tool.tables import SPEC, Entry, Tables, ToolError
@@ -58,6 +60,15 @@ def parser() -> argparse.ArgumentParser:
     item.add_argument("--capability", metavar="VALUE", help="of the word's capability MSR, or "
                       "of CPUID 0x8000000a EDX for AMD's words: what the driver would choose")
     item.add_argument("--all", action="store_true", help="what is zero too")
+    _common(item)
+    item = commands.add_parser(
+        "diff", help="what a change of the spec does, in words",
+        description="Compare the spec at revision REV of git with the working tree, or with "
+                    "another revision.")
+    item.add_argument("old", metavar="REV")
+    item.add_argument("new", metavar="REV", nargs="?")
+    item.add_argument("--check", action="store_true", help="exit with 1 when the binary "
+                      "interface breaks")
     _common(item)
     return top
 
@@ -113,7 +124,15 @@ def _decode(args: argparse.Namespace, tables: Tables) -> None:
     _articles(args, [decode(tables, args.kind, Question(args.words, capability, args.all))])
 
 
-_RUN = {"explain": _explain, "decode": _decode}
+def _diff(args: argparse.Namespace, tables: Tables) -> None:
+    changes = diff(tables.directory, args.old, args.new)
+    _print(args, {"changes": [change.data() for change in changes.changes],
+                  "reworded": changes.reworded, "not_compared": changes.skipped}, diff_text(changes))
+    if args.check and changes.breaks:
+        raise ToolError("the binary interface breaks")
+
+
+_RUN = {"explain": _explain, "decode": _decode, "diff": _diff}
 
 
 def run(argv: Sequence[str]) -> int:
