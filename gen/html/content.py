@@ -58,7 +58,10 @@ KINDS: dict[str, Kind] = {
     "constant": Kind("ioctls", "constant", "constants"),
     "enum": Kind("ioctls", "set of constants", "sets of constants"),
     "difference": Kind("ioctls", "difference", "differences"),
+    "phase": Kind("entry_checks", "phase of an entry", "phases of an entry"),
     "check": Kind("entry_checks", "entry check", "entry checks"),
+    "input": Kind("entry_checks", "input of entry checks", "inputs of entry checks"),
+    "state": Kind("entry_checks", "example state", "example states"),
     "source": Kind("manuals", "manual section", "manual sections"),
 }
 

@@ -17,7 +17,7 @@ from gen.html.links import Links, sources
 from gen.html.pages import manuals
 from gen.spec import Spec
 
-_AS_THEY_ARE = ("style.css", "search.js", "keys.js")
+_AS_THEY_ARE = ("style.css", "search.js", "page.js")
 _TEMPLATES = Path(__file__).parent.parent.parent / "templates" / "html"
 
 # In the order in which they are listed; each a module of gen.html.pages, and what it needs.
@@ -31,6 +31,7 @@ PAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cpuid", ("cpuid",)),
     ("arch", ("arch",)),
     ("insns", ("insns",)),
+    ("entry_checks", ("entry_checks",)),
     ("ioctls", ("ioctls",)),
 )
 MODELS = tuple(dict.fromkeys(model for _, models in PAGES for model in models))

@@ -18,7 +18,7 @@ from typing import Any
 from tests.spec.html_site import documents, site
 
 LIMIT = 60  # seconds, for a browser that hangs
-WIDTHS = (360, 768, 1000, 1280)  # a phone first
+WIDTHS = (360, 768, 1000, 1100, 1280)  # a phone first
 
 # A question, and where its first answer leads.
 FIRST = {
@@ -35,6 +35,7 @@ FIRST = {
     "cpuid 7.0.ebx.5": "cpuid.html#cpuid-avx2",
     "cpuid 0x7.0.ebx.5": "cpuid.html#cpuid-avx2",
     "cr4.smep": "arch.html#bit-cr4-20",
+    "asid_not_zero": "entry_checks.html#check-svm-asid_not_zero",
     "#GP": "arch.html#exception-GP",
     "struct vm_exit": "ioctls.html#struct-vm_exit",
     "VMM_IOC_RUN": "ioctls.html#ioctl-VMM_IOC_RUN",

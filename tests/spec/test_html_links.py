@@ -78,6 +78,9 @@ class Rows(unittest.TestCase):
                 ("registers", "segments", "segment", "segment"),
                 ("registers", "groups", "group", "register-group"),
                 ("insns", "instructions", "insn", "insn"),
+                ("entry_checks", "phases", "phase", "phase"),
+                ("entry_checks", "inputs", "input", "input"),
+                ("entry_checks", "states", "state", "state"),
                 ("arch", "registers", "register", "word"),
                 ("arch", "words", "word", "word"),
                 ("arch", "exceptions", "exception", "exception"),
@@ -98,6 +101,10 @@ class Rows(unittest.TestCase):
         for row in self.spec.doc("vmcb_fields")["fields"]:
             for index in range(row.get("repeat", 1)):
                 yield href("vmcb", row["field"].replace("*", str(index)))
+        for vendor in ("vmx", "svm"):
+            for row in self.spec.doc("entry_checks")[f"{vendor}_checks"]:
+                for each in row.get("each", ("",)):
+                    yield href("check", vendor, row["check"].replace("*", each))
         for leaf in self.spec.doc("cpuid")["leaves"]:
             yield href("leaf", f"0x{leaf['leaf']:x}", leaf.get("subleaf", 0))
             for register in ("eax", "ebx", "ecx", "edx"):
@@ -147,7 +154,10 @@ class Referrers(unittest.TestCase):
                 (href("register", "cr3"), href("vmcs", "guest_cr3")),
                 (href("register", "cr3"), href("vmcb", "cr3")),
                 (href("exit", "hlt"), href("source", "APM 2 15.9")),
-                (href("insn", "cpuid"), href("exit", "cpuid"))):
+                (href("insn", "cpuid"), href("exit", "cpuid")),
+                (href("vmcs", "guest_cr3"), href("check", "vmx", "guest_cr3_width")),
+                (href("control", "nested_paging"), href("check", "vmx", "ept_levels")),
+                (href("vmcb", "guest_asid"), href("check", "svm", "asid_not_zero"))):
             for one, other in ((here, there), (there, here)):
                 page, _, name = one.partition("#")
                 self.assertIn(other, row_links(page, name), one)

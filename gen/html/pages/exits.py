@@ -20,11 +20,11 @@ def build(spec: Spec) -> Page:
         Section("Kinds of exit", ("kinds",), ("Intel", "AMD", "Action"),
                 tuple(_kind(item) for item in exits.exits), (
                     (text("A kind is a row of the spec. What both vendors do stands once."),),)),
-        Section("Intel exit reasons", ("intel",), ("Constant", "Kind", "Action"),
+        Section("Intel exit reasons", ("intel",), ("Constant", "Kind", "Action", "Qualification"),
                 tuple(_reason(value, item) for value, item in (*exits.vmx, *exits.vmx_vectors)),
                 ((text("By basic exit reason, bits 15-0 of the VMCS field "),
                   link("vmcs", "exit_reason"), text(".")),), first="Reason", counts=False),
-        Section("AMD exit codes", ("amd",), ("Constant", "Kind", "Action"),
+        Section("AMD exit codes", ("amd",), ("Constant", "Kind", "Action", "Information"),
                 tuple(_code(value, item) for value, item in exits.svm),
                 ((text("By the VMCB field "), link("vmcb", "exitcode"), text(".")),),
                 first="Code", counts=False),
@@ -64,10 +64,22 @@ def _stem(value: Number) -> str:
 def _run(run: list[Number]) -> Cell:
     first, last = run[0], run[-1]
     if first is last:
-        return (link("svm-exit", _hex(first), label=_hex(first)), text(" "), code(first.name))
+        return (link("svm-exit", _hex(first), label=_hex(first)), text(" "), code(first.name),
+                *_after(_information(first)))
     return (link("svm-exit", _hex(first), label=_hex(first)), text(" to "),
             link("svm-exit", _hex(last), label=_hex(last)), text(" "), code(first.name),
-            text(" to "), code(last.name))
+            text(" to "), code(last.name), *_after(_information(first)))
+
+
+def _information(value: Number) -> Cell:
+    """The layouts of EXITINFO1 and EXITINFO2."""
+    return tuple(link("vmcb-word", layout, label=f"{name}: {layout}")
+                 for name, layout in (("EXITINFO1", value.info1), ("EXITINFO2", value.info2))
+                 if layout)
+
+
+def _after(cell: Cell) -> Cell:
+    return tuple(span for item in cell for span in (text(", "), item))
 
 
 def _by_vector(value: Number) -> Cell:
@@ -93,6 +105,8 @@ def _action(item: Exit) -> Cell:
         parts += [text(" "), *listed(link("insn", name) for name in row["insns"])]
     if item.sleep:
         parts.append(text("; may sleep"))
+    if "delivery" in row:
+        parts.append(text("; may cut the delivery of an event short"))
     return tuple(parts)
 
 
@@ -105,7 +119,8 @@ def _reason(value: Number, item: Exit) -> Row:
     always: Cell = (text("no control turns it off"),) if value.unconditional else ()
     return Row("vmx-exit", _reason_names(value), title,
                ((code(_vmx_constant(value)),), (link("exit", item.name),),
-                lines(((word(item.action), *_qualification(value)), always))),
+                lines(((word(item.action),), always)),
+                (link("vmcs-word", value.qualification),) if value.qualification else ()),
                (text(item.doc),), label=f"{title} {value.name}",
                words=(str(value.value), number(value.value)))
 
@@ -113,8 +128,8 @@ def _reason(value: Number, item: Exit) -> Row:
 def _code(value: Number, item: Exit) -> Row:
     return Row("svm-exit", (_hex(value),), _hex(value),
                ((code(_svm_constant(value)),), (link("exit", item.name),),
-                (word(item.action),)), (text(item.doc),), label=f"{_hex(value)} {value.name}",
-               words=(_hex(value), str(value.value)))
+                (word(item.action),), listed(_information(value))), (text(item.doc),),
+               label=f"{_hex(value)} {value.name}", words=(_hex(value), str(value.value)))
 
 
 def _vmx_constant(value: Number) -> str:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: ISC
-// The key / goes to the search box.
+// What every page does: the key / goes to the search box, and on paper nothing is folded.
 "use strict";
 
 document.addEventListener("keydown", (event) => {
@@ -8,4 +8,9 @@ document.addEventListener("keydown", (event) => {
 		event.preventDefault();
 		document.getElementById("q").select();
 	}
+});
+
+addEventListener("beforeprint", () => {
+	for (const folded of document.querySelectorAll("details"))
+		folded.open = true;
 });
