@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gen.errors import Errors, Message, where
+from gen.errors import Errors, Message, SpecError, where
 from gen.load import Map
 from gen.model.bits import Field, build_fields, mask_of
 from gen.spec import Spec
 
+NO_REGISTER = Message("there is no register '{name}'",
+                      "a row: whole values of it are checked before the CPU has them")
 WORD_TWICE = Message("'{word}' stands twice", "merge the two, the first is at {place}")
 NO_FEATURE = Message("{word}.{bit} waits for CPUID bit '{feature}', which cpuid.yaml does not have",
                      "the name of a single-bit row of cpuid.yaml")
@@ -23,6 +25,8 @@ FORMAT_BIT = Message("format '{format}' names '{bit}', which is no bit of {word}
 FORMAT_TYPE = Message("format '{format}' names memory type '{type}', which is none",
                       "one of {known}")
 
+# Registers whose rows the model and the templates ask for by name.
+CHECKED = {"cr0", "cr4", "xcr0"}
 CLASSES = ("benign", "contributory", "page_fault", "double_fault")
 
 
@@ -157,6 +161,11 @@ def build(spec: Spec, errors: Errors) -> Arch:
 
 
 def _check_names(doc: Map, errors: Errors) -> None:
+    missing = sorted(CHECKED - {row["register"] for row in doc["registers"]})
+    for name in missing:
+        errors.add(doc, NO_REGISTER, "registers", name=name)
+    if missing:
+        raise SpecError("arch")
     seen: dict[str, Map] = {}
     for row in [*doc["registers"], *doc["words"]]:
         name = row.get("register", row.get("word"))

@@ -188,13 +188,20 @@ class EntryChecks:
 
 def build(spec: Spec, errors: Errors) -> EntryChecks:
     doc = spec.doc("entry_checks")
+    # What the checks stand on must be right before they can be judged.
+    for name in ("arch", "controls", "exit_reasons", "vmcb_fields", "vmcs_fields"):
+        spec.model(name)
+    _stop_at(errors)
     scopes = {vendor: build_scope(spec, doc, vendor, errors) for vendor in VENDORS}
     phases = _phases(spec, doc, errors)
-    # What the checks stand on must be right before they can be judged.
-    if len(errors):
-        raise SpecError("entry_checks")
+    _stop_at(errors)
     vmx, svm = (_rules(spec, doc, vendor, scopes[vendor], phases, errors) for vendor in VENDORS)
     return EntryChecks(vmx, svm)
+
+
+def _stop_at(errors: Errors) -> None:
+    if len(errors):
+        raise SpecError("entry_checks")
 
 
 def _phases(spec: Spec, doc: Map, errors: Errors) -> tuple[Phase, ...]:
