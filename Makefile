@@ -85,6 +85,7 @@ docs: generate			## manual page and HTML reference, build/html/index.html
 -include tests/spec/spec.mk
 -include src/linux/module.mk
 -include src/vmctl/vmctl.mk
+-include gen/tool/tool.mk
 -include tests/system/system.mk
 -include bench/bench.mk
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gen.tool.article import Article, width
+from gen.tool.completion import SHELLS, completion
 from gen.tool.decode import KINDS, Question, decode, value_of
 from gen.tool.diff import diff
 from gen.tool.diff import text as diff_text
@@ -69,6 +70,10 @@ def parser() -> argparse.ArgumentParser:
     item.add_argument("new", metavar="REV", nargs="?")
     item.add_argument("--check", action="store_true", help="exit with 1 when the binary "
                       "interface breaks")
+    _common(item)
+    item = commands.add_parser("completion", help="a completion script for a shell",
+                               description="Print a script that completes commands and names.")
+    item.add_argument("shell", choices=SHELLS)
     _common(item)
     return top
 
@@ -132,7 +137,11 @@ def _diff(args: argparse.Namespace, tables: Tables) -> None:
         raise ToolError("the binary interface breaks")
 
 
-_RUN = {"explain": _explain, "decode": _decode, "diff": _diff}
+def _completion(args: argparse.Namespace, tables: Tables) -> None:
+    sys.stdout.write(completion(args.shell, tables, _RUN))
+
+
+_RUN = {"explain": _explain, "decode": _decode, "diff": _diff, "completion": _completion}
 
 
 def run(argv: Sequence[str]) -> int:

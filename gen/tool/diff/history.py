@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -39,7 +40,10 @@ def facts_at(spec: Path, revision: str) -> Facts:
     """Of a revision."""
     if not spec.is_dir():
         raise ToolError(f"{spec}: no such directory")
-    top = Path(_git(spec, "rev-parse", "--show-toplevel").decode().strip())
+    try:
+        top = Path(_git(spec, "rev-parse", "--show-toplevel").decode().strip())
+    except ToolError as error:
+        raise ToolError(f"{error}\nto compare, give --spec DIR in a clone of the sources") from None
     commit = _commit(top, revision)
     prefix = spec.resolve().relative_to(top.resolve()).as_posix()
     with tempfile.TemporaryDirectory(prefix="vmmspec-") as scratch:
@@ -80,7 +84,7 @@ def _read(tree: Path, spec: Path, revision: str) -> Facts:
         pass
     script = Path(__file__).with_name("facts.py")
     done = subprocess.run([sys.executable, str(script), str(spec)], capture_output=True,
-                          text=True, check=False, env={"PYTHONPATH": str(tree)})
+                          text=True, check=False, env=dict(os.environ, PYTHONPATH=str(tree)))
     if done.returncode:
         last = (done.stderr.strip().split("\n") or [""])[-1]
         raise ToolError(f"the spec of {revision} cannot be read: {last}")

@@ -26,8 +26,8 @@ def entries(tables: Tables) -> Iterator[Entry]:
                     (row.kind,), group=row.name, row=row.row)
         for vendor, numbers in (("vmx", row.vmx), ("svm", row.svm)):
             for number in numbers:
-                yield Entry("exit", f"{_PREFIX[vendor]}{number.name}", row.doc,
-                            partial(_article, tables, row, vendor, number), (number.name,),
+                yield Entry("exit", number.name, row.doc,
+                            partial(_article, tables, row, vendor, number), (f"{_PREFIX[vendor]}{number.name}",),
                             (number.value,) if number.vector is None else (), vendor, row.name)
 
 
