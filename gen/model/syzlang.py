@@ -17,6 +17,7 @@ from gen.model.ioctls import Enum, Ioctls, Member, Struct
 from gen.spec import Spec
 from gen.text import plain
 
+ARCH = "amd64"
 DEVICE, VM = "fd_vmm", "vmm_vm"
 PAGE = 0x1000  # of the fuzzer's memory
 FLAG_BITS = 8  # a part of a register with more is an address, and so is the register
@@ -57,6 +58,7 @@ class SyzCall:
 
 @dataclass(frozen=True)
 class Syzlang:
+    arch: str
     device: str
     vm: str
     calls: tuple[SyzCall, ...]
@@ -105,7 +107,7 @@ class _Builder:
         calls = tuple(SyzCall(ioctl.name, "inout" if ioctl.out else "in", ioctl.struct.name,
                               plain(ioctl.doc)) for ioctl in self._ioctls.ioctls)
         self._constants.update((ioctl.name, ioctl.request) for ioctl in self._ioctls.ioctls)
-        return Syzlang(DEVICE, VM, calls, structs, tuple(self._flags.values()),
+        return Syzlang(ARCH, DEVICE, VM, calls, structs, tuple(self._flags.values()),
                        tuple(sorted(self._constants.items())))
 
     # --- structs

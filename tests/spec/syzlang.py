@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+META = re.compile(r'meta arches\["(\w+)"\]')
 RESOURCE = re.compile(rf"resource ({NAME})\[({NAME})\](?:: (.+))?")
 CALL = re.compile(rf"({NAME})\$({NAME})\((.*)\)(?: ({NAME}))?")
 OPEN = re.compile(rf"({NAME}) ([{{\[])")
@@ -64,18 +65,17 @@ class Call:
 
 @dataclass
 class Description:
+    arches: list[str] = field(default_factory=list)
     resources: dict[str, str] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
     structs: dict[str, Struct] = field(default_factory=dict)
     flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
 
     # --- layout
 
     def size_align(self, kind: Type) -> tuple[int, int]:
         """Bytes and alignment of a type inside a struct."""
         name = kind.name
-        self.used.add(name)
         if name in INTEGERS:
             return INTEGERS[name], INTEGERS[name]
         if name in ("ptr64", "vma64"):
@@ -171,7 +171,9 @@ def _line(line: str, found: Description, current: Struct | None) -> Struct | Non
             raise SyntaxProblem(f"no field, or twice: {line}")
         current.fields.append(Field(match[1], parse_type(match[2]), match[3] or ""))
         return current
-    if match := RESOURCE.fullmatch(line):
+    if match := META.fullmatch(line):
+        found.arches.append(match[1])
+    elif match := RESOURCE.fullmatch(line):
         _once(found.resources, match[1])
         found.resources[match[1]] = match[2]
     elif match := CALL.fullmatch(line):
@@ -185,7 +187,7 @@ def _line(line: str, found: Description, current: Struct | None) -> Struct | Non
         _once(found.flags, match[1])
         found.flags[match[1]] = tuple(match[2].split(", "))
     else:
-        raise SyntaxProblem(f"neither resource, call, struct nor flags: {line}")
+        raise SyntaxProblem(f"neither meta, resource, call, struct nor flags: {line}")
     return None
 
 

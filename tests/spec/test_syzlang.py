@@ -94,7 +94,7 @@ class Complete(unittest.TestCase):
     def test_requests(self) -> None:
         description = syzlang.parse(TEXT)
         arches, numbers = syzlang.constants(CONST)
-        self.assertEqual(arches, "amd64")
+        self.assertEqual((arches, description.arches), ("amd64", ["amd64"]))
         for row in abi("ioctls.csv"):
             call = description.calls[row["ioctl"]]
             direction = "in" if row["direction"] == "W" else "inout"
