@@ -6,9 +6,11 @@ const MOST = 60;
 
 /* How well a word fits an entry; 0: not at all. */
 function fit(word, entry) {
-	const {name, words, kind, text} = entry;
+	const {name, parts, words, kind, text} = entry;
 	if (name === word || words.includes(word))
 		return 100;
+	if (parts.includes(word))
+		return 60;
 	if (kind.includes(word))
 		return 40;
 	if (name.startsWith(word))
@@ -26,6 +28,7 @@ function prepare([name, kind, href, words, text]) {
 	return {
 		shown: {name, kind, href, text},
 		name: name.toLowerCase(),
+		parts: name.toLowerCase().split(/[\s_.]+/),
 		kind: kind.toLowerCase().split(/[\s()]+/),
 		words: words.toLowerCase().split(" ").concat(name.toLowerCase().split(/\s+/)),
 		text: text.toLowerCase(),

@@ -25,6 +25,7 @@ FIRST = {
     "exit 48": "exits.html#vmx-exit-48",
     "exit 0x30": "exits.html#vmx-exit-48",
     "exit 0x7b": "exits.html#svm-exit-0x7b",
+    "ept violation": "exits.html#vmx-exit-48",
     "SVM_VMEXIT_IOIO": "exits.html#exit-io",
     "hlt": "exits.html#exit-hlt",
     "vmcs 0x4002": "vmcs.html#vmcs-proc_controls",
