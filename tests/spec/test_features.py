@@ -13,7 +13,10 @@ import sys
 import unittest
 from pathlib import Path
 
-from tests.gen.tools import ROOT, contents, scratch
+from gen.__main__ import build
+from gen.errors import Errors
+from gen.spec import Spec
+from tests.gen.tools import ROOT, SPEC, contents, scratch
 
 CHAPTER = re.compile(r"^## Adding a CPU feature\n(.*?)^## ", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -30,10 +33,15 @@ def chapter() -> str:
     return found[1]
 
 
-def apply(block: str, tree: Path) -> None:
-    """Change the files that a block names; what it shows of them stands there exactly once."""
-    for part in re.split(r"^--- ", block, flags=re.MULTILINE)[1:]:
-        name, _, text = part.partition("\n")
+def parts(block: str) -> dict[str, str]:
+    """What a block does to each file that it names."""
+    found = (part.partition("\n") for part in re.split(r"^--- ", block, flags=re.MULTILINE)[1:])
+    return {name: text for name, _, text in found}
+
+
+def apply(changes: dict[str, str], tree: Path) -> None:
+    """Change the files; what is shown of them stands there exactly once."""
+    for name, text in changes.items():
         path = tree / name
         for hunk in re.split(r"^@@\n", text, flags=re.MULTILINE):
             lines = hunk.splitlines(keepends=True)
@@ -56,7 +64,7 @@ class Features(unittest.TestCase):
                             ignore=shutil.ignore_patterns("__pycache__", "golden"))
         shutil.copy(ROOT / "Makefile", cls.tree)
         for block in BLOCK.findall(chapter()):
-            apply(block, cls.tree)
+            apply(parts(block), cls.tree)
 
     def run_in_tree(self, *command: str) -> str:
         done = subprocess.run(command, cwd=self.tree, text=True, capture_output=True, check=False)
@@ -73,6 +81,20 @@ class Features(unittest.TestCase):
                         if ours.get(file) != theirs.get(file) and "__pycache__" not in file}
         self.assertEqual(changed, {f"spec/{name}.yaml" for name in (
             "exit_reasons", "controls", "vmcs_fields", "vmcb_fields", "cpuid", "msrs")})
+
+    def test_half_a_feature_is_refused(self) -> None:
+        """One file's part of a block is an error without the others'."""
+        tree = scratch()
+        for block in BLOCK.findall(chapter()):
+            for name, text in parts(block).items():
+                if len(parts(block)) == 1 or name == "spec/vmcb_fields.yaml":
+                    continue  # right by itself: nobody has to use it
+                shutil.copytree(SPEC, tree / "spec", dirs_exist_ok=True)
+                apply({name: text}, tree)
+                errors = Errors()
+                build(Spec(tree / "spec", errors))
+                with self.subTest(alone=name, rows=text[:60]):
+                    self.assertGreater(len(errors), 0)
 
     def test_the_driver_has_them_on_cpus_that_have_them(self) -> None:
         """The whole driver, built from the new tables, on simulated CPUs."""
