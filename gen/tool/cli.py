@@ -131,8 +131,9 @@ def _decode(args: argparse.Namespace, tables: Tables) -> None:
 
 def _diff(args: argparse.Namespace, tables: Tables) -> None:
     changes = diff(tables.directory, args.old, args.new)
-    _print(args, {"changes": [change.data() for change in changes.changes],
-                  "reworded": changes.reworded, "not_compared": changes.skipped}, diff_text(changes))
+    data = {"changes": [change.data() for change in changes.changes],
+            "reworded": changes.reworded, "not_compared": changes.skipped}
+    _print(args, data, diff_text(changes))
     if args.check and changes.breaks:
         raise ToolError("the binary interface breaks")
 

@@ -43,14 +43,10 @@ def named(entries: Iterable[Entry], text: str) -> list[Entry]:
 
 def _rows_first(found: list[Entry]) -> list[Entry]:
     """Of entries of one row, the first; the row itself comes before its numbers."""
-    kept: dict[tuple[str, str], Entry] = {}
-    alone: list[Entry] = []
+    kept: dict[object, Entry] = {}
     for entry in found:
-        if not entry.group:
-            alone.append(entry)
-        else:
-            kept.setdefault((entry.topic, entry.group), entry)
-    return [*kept.values(), *alone]
+        kept.setdefault((entry.topic, entry.group) if entry.group else id(entry), entry)
+    return list(kept.values())
 
 
 def explain(tables: Tables, name: str, words: list[str]) -> list[Article]:
@@ -64,9 +60,14 @@ def explain(tables: Tables, name: str, words: list[str]) -> list[Article]:
         article = topic.missing(tables, text)
         if article is not None:
             return [article]
-    names = [name for entry in topic.entries(tables) for name in (entry.name, *entry.aliases)]
-    raise ToolError(_unknown(f"{name} '{text}'", [f"{name} {item}" for item in
-                                                  near(text, names)], topic))
+    nearest = _near(text, list(topic.entries(tables)))
+    raise ToolError(_unknown(f"{name} '{text}'", [f"{name} {item}" for item in nearest], topic))
+
+
+def _near(text: str, entries: list[Entry]) -> list[str]:
+    """Aliases only when no name is near."""
+    return near(text, (entry.name for entry in entries)) or \
+        near(text, (alias for entry in entries for alias in entry.aliases))
 
 
 def _unknown(what: str, nearest: list[str], topic: Topic | None = None) -> str:
@@ -98,5 +99,4 @@ def search(tables: Tables, text: str) -> list[Entry]:
                                   if text.lower() in entry.brief.lower()])
     if found:
         return found
-    names = [name for entry in entries for name in (entry.name, *entry.aliases)]
-    raise ToolError(_unknown(f"row of any table for '{text}'", near(text, names)))
+    raise ToolError(_unknown(f"row of any table for '{text}'", _near(text, entries)))

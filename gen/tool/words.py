@@ -28,39 +28,18 @@ FUNCTION = {
     "user_inout": "INS and OUTS are taken apart, one access an element",
 }
 
-_EXIT = "VMM_IOC_RUN returns 0 with vrp_exit_reason = {reason} and all registers in vrp_exit->vrs"
-_NOTHING = "nothing: VMM_IOC_RUN goes on"
-
-# What the client sees, by the same function; other functions by action.
-CLIENT = {
-    "user_plain": (_EXIT + ".", "There is no payload."),
-    "user_hlt": (_EXIT + "; RIP is behind HLT.",
-                 "There is no payload; vrp_irqready says whether the guest can take an "
-                 "interrupt."),
-    "user_inout": (_EXIT + "; RIP is behind the instruction.",
-                   "Payload: vei in struct vm_exit (vmmspec explain struct vm_exit_inout). For "
-                   "an IN the client puts the answer into vei_data and calls again with "
-                   "vrp_continue = 1."),
-    "user_fault": ("Where the client has memory, and it allows the access: nothing, "
-                   "VMM_IOC_RUN goes on. Otherwise:",
-                   _EXIT + "; RIP is still at the instruction.",
-                   "Payload: vee in struct vm_exit (vmmspec explain struct "
-                   "vm_exit_eptviolation). vee_fault_type is VEE_FAULT_MMIO_ASSIST where there "
-                   "is no memory, for the client to emulate the access, and VEE_FAULT_PROTECT "
-                   "where the access breaks a protection; the guest-physical address is "
-                   "vm_exit_gpa(). The answer, general registers with RIP and RFLAGS, is read "
-                   "back with vrp_continue = 1."),
-    "exit_window": (_EXIT + " if VMM_IOC_INTR has said that an interrupt is pending; "
-                    "otherwise " + _NOTHING + ".",),
-}
-CLIENT_ACTION = {
-    "emulate": (_NOTHING + ".",),
-    "inject": (_NOTHING + ".",),
-    "reflect": (_NOTHING + ".",),
-    "host": (_NOTHING + ", or ends with VM_EXIT_NONE when the event brought a signal.",),
-    "resume": (_NOTHING + ".",),
-    "error": ("VMM_IOC_RUN fails with EINVAL, and the kernel's log names the exit. The vCPU "
-              "stays stopped.",),
+# What the client sees: of exits that reach it, before the words of ioctls.yaml; and of others.
+CLIENT = ("VMM_IOC_RUN returns 0 with vrp_exit_reason = {reason}, and with all registers in "
+          "vrp_exit->vrs.")
+_NOTHING = "Nothing: VMM_IOC_RUN goes on"
+NO_CLIENT = {
+    "emulate": _NOTHING + ".",
+    "inject": _NOTHING + ".",
+    "reflect": _NOTHING + ".",
+    "host": _NOTHING + ", or ends with VM_EXIT_NONE when the event brought a signal.",
+    "resume": _NOTHING + ".",
+    "error": "VMM_IOC_RUN fails with EINVAL, and the kernel's log names the exit. The vCPU stays "
+             "stopped.",
 }
 
 RIP = {

@@ -234,9 +234,10 @@ def _checks(spec: Spec) -> Rows:
     model = spec.model("entry_checks")
     for rules in (model.vmx, model.svm):
         for check in rules.checks:
-            yield check.name, {"phase": check.phase.name, "when": check.row.get("when", "always"),
-                               "requires": check.row["require"],
-                               "doc": [check.doc, check.source]}
+            maker = "Intel" if rules is model.vmx else "AMD"
+            yield f"{check.name} ({maker})", {
+                "phase": check.phase.name, "when": check.row.get("when", "always"),
+                "requires": check.row["require"], "doc": [check.doc, check.source]}
 
 
 _TABLES = {

@@ -20,10 +20,11 @@ def entries(tables: Tables) -> Iterator[Entry]:
     model = tables.model("entry_checks")
     for rules in (model.vmx, model.svm):
         for check in rules.checks:
-            yield Entry("check", check.name, check.doc, partial(_check, check), row=check.row)
+            yield Entry("check", check.name, check.doc, partial(_check, check),
+                        scope=rules.vendor, row=check.row)
         for phase in rules.phases:
             yield Entry("check", f"phase.{phase.name}", phase.doc, partial(_phase, rules, phase),
-                        row=phase.row)
+                        scope=rules.vendor, row=phase.row)
     for section, key in (("inputs", "input"), ("states", "state")):
         for name, row in tables.rows("entry_checks", section, key).items():
             yield Entry("check", f"{key}.{name}", row["doc"], partial(_given, key, row), row=row)

@@ -69,17 +69,17 @@ def _control(tables: Tables, row: Map, columns: list[Either]) -> Article:
 
 def _words(tables: Tables) -> Iterator[Entry]:
     for name, row in tables.rows("controls", "svm_words", "word").items():
-        yield Entry("control", name, f"Controls of AMD in VMCB field {name}.",
-                    partial(_svm_word, tables, row), row=row)
+        yield Entry("control", f"word.{name}", f"Controls of AMD in VMCB field {name}.",
+                    partial(_svm_word, tables, row), (name,), row=row)
     for name, row in tables.rows("controls", "vmx_words", "word").items():
-        yield Entry("control", name, f"Controls of Intel in VMCS field {row['field']}.",
-                    partial(_vmx_word, tables, row), (row["field"],), row=row)
+        yield Entry("control", f"word.{name}", f"Controls of Intel in VMCS field {row['field']}.",
+                    partial(_vmx_word, tables, row), (name, row["field"]), row=row)
 
 
 def _svm_word(tables: Tables, row: Map) -> Article:
     name = row["word"]
     mine = [item for item in tables.controls.controls if item.word == name]
-    return Article("control", name, f"{name}: VMCB word of controls", "", (
+    return Article("control", f"word.{name}", f"{name}: VMCB word of controls", "", (
         *_by_policy(mine), *part("field", f"vmmspec explain vmcb {name}"),
         *part("spec", place(row))))
 
@@ -90,7 +90,8 @@ def _vmx_word(tables: Tables, row: Map) -> Article:
     asks = [f"{row[key]}: vmmspec explain msr {row[key]}" for key in ("msr", "true_msr")
             if key in row]
     active = f"only while {row['active']} is set" if "active" in row else ""
-    return Article("control", name, f"{name}: VMX control word, VMCS field {word.field.name}", "", (
+    title = f"{name}: VMX control word, VMCS field {word.field.name}"
+    return Article("control", f"word.{name}", title, "", (
         *part("active", active), *_by_policy(list(word.controls)),
         *part("CPU says", *asks), *part("field", f"vmmspec explain vmcs {word.field.name}"),
         *part("spec", place(row))))

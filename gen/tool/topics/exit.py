@@ -9,11 +9,12 @@ from functools import partial
 from gen.model.controls import Control
 from gen.model.exit_reasons import Exit, Number
 from gen.model.vmx_controls import VmxControl
+from gen.text import plain
 from gen.tool.article import Article, Part, part
 from gen.tool.numbers import hexadecimal
 from gen.tool.tables import Entry, Tables, place
 from gen.tool.topics.bits import field_table
-from gen.tool.words import ACTION, CLIENT, CLIENT_ACTION, CONTROL, FUNCTION, RIP
+from gen.tool.words import ACTION, CLIENT, CONTROL, FUNCTION, NO_CLIENT, RIP
 
 VENDORS = {"vmx": "Intel", "svm": "AMD"}
 _PREFIX = {"vmx": "VMX_EXIT_", "svm": "SVM_VMEXIT_"}
@@ -27,7 +28,8 @@ def entries(tables: Tables) -> Iterator[Entry]:
         for vendor, numbers in (("vmx", row.vmx), ("svm", row.svm)):
             for number in numbers:
                 yield Entry("exit", number.name, row.doc,
-                            partial(_article, tables, row, vendor, number), (f"{_PREFIX[vendor]}{number.name}",),
+                            partial(_article, tables, row, vendor, number),
+                            (f"{_PREFIX[vendor]}{number.name}",),
                             (number.value,) if number.vector is None else (), vendor, row.name)
 
 
@@ -52,8 +54,7 @@ def _article(tables: Tables, row: Exit, vendor: str, focus: Number | None) -> Ar
     parts += part("the driver", *_driver(tables, row))
     parts += part("RIP", RIP[row.row["rip"]] + _insns(row) + ".")
     reason = _reason(row, vendor, focus)
-    said = CLIENT.get(row.function) or CLIENT_ACTION[row.action]
-    parts += part("the client", *(line.format(reason=reason) for line in said))
+    parts += part("the client", *_client(tables, row, reason))
     parts += _details(tables, row, vendor, focus)
     parts += part("manual", *row.source)
     parts += part("spec", place(row.row))
@@ -111,6 +112,17 @@ def control_text(tables: Tables, control: Control | VmxControl) -> str:
         if control.needs:
             policy += f" (capability {control.needs})"
     return f"{name} ({where}) is {policy}. {control.doc}"
+
+
+def _client(tables: Tables, row: Exit, reason: str) -> Iterator[str]:
+    """What comes of it outside of the kernel."""
+    said = tables.rows("ioctls", "exits", "exit").get(row.name)
+    if said is None:
+        yield NO_CLIENT[row.action]
+        return
+    yield CLIENT.format(reason=reason)
+    for text in said["text"]:
+        yield plain(text)
 
 
 def _driver(tables: Tables, row: Exit) -> Iterator[str]:
