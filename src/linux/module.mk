@@ -71,7 +71,7 @@ SYSUSERSDIR	?= /usr/lib/sysusers.d
 
 # Into DESTDIR, when that is given; otherwise into this system, which then learns of it.
 .PHONY: install
-install: module vmctl docs	## all of it, manuals and udev rule too (as root; DESTDIR= for a package)
+install: module vmctl docs	## all of it, with manuals (as root; DESTDIR= for a package)
 	install -D -m 644 $(MODULE_DIR)/vmm.ko "$(DESTDIR)$(MODDIR)/vmm.ko"
 	install -D -m 755 $(BUILD)/vmctl "$(DESTDIR)$(SBINDIR)/vmctl"
 	install -D -m 644 $(BUILD)/man/vmm.4 "$(DESTDIR)$(MANDIR)/man4/vmm.4"
