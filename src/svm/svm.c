@@ -19,8 +19,8 @@
 #define MSRPM_ORDER		1	/* 8 KiB, APM 2 15.11 */
 #define IOPM_ORDER		2	/* 12 KiB, APM 2 15.10.1 */
 
-/* EXITCODE of a VMCB that VMRUN refused (APM 2 15.5). */
-#define EXITCODE_INVALID	((uint64_t)-1)
+/* EXITCODE of a VMCB that VMRUN refused (APM 2 15.5); QEMU has the low half only. */
+#define EXITCODE_INVALID(code)	((uint32_t)(code) == UINT32_MAX)
 
 /* One CPU. Only that CPU touches it once the CPU is on. */
 struct svm_cpu {
@@ -700,7 +700,7 @@ svm_run(struct vcpu *v, bool flush)
 	debug_leave(v, &debug);
 	/* A host NMI that came meanwhile is taken here. */
 	svm_stgi();
-	if (vmcb->exitcode == EXITCODE_INVALID)
+	if (EXITCODE_INVALID(vmcb->exitcode))
 		return entry_refused(v, c);
 	s->untried = false;
 

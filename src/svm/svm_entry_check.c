@@ -8,11 +8,11 @@
 #include "svm_entry_checks.h"
 
 #define LEAF_ADDRESS_SIZES	0x80000008u
-#define LEAF_SVM		0x8000000au
 
 void
 svm_diagnose(struct vcpu *v, const struct vmcb *vmcb)
 {
+	/* What the driver never turns on the CPU might as well not have. */
 	struct svm_entry entry = {
 		.vmcb = vmcb,
 		.long_mode = 1,
@@ -22,8 +22,6 @@ svm_diagnose(struct vcpu *v, const struct vmcb *vmcb)
 
 	cpu_cpuid(LEAF_ADDRESS_SIZES, 0, r);
 	entry.maxphyaddr = r[0] & 0xff;
-	cpu_cpuid(LEAF_SVM, 0, r);
-	entry.svm_asids = r[1];
 	entry.efer_valid = entry_host_bits(ARCH_EFER_VALID, arch_efer_needs,
 	    arch_efer_needs_count);
 	entry.cr4_valid = entry_host_bits(ARCH_CR4_VALID & ~(uint64_t)

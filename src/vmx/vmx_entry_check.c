@@ -4,6 +4,7 @@
  */
 #include "vmx.h"
 #include "cpu.h"
+#include "cpuid_guest.h"
 #include "vmx_entry_checks.h"
 
 #define LEAF_ADDRESS_SIZES	0x80000008u
@@ -17,6 +18,8 @@ vmx_diagnose(struct vcpu *v, const char *how)
 		.vmread = vmx_vmread,
 		.rdmsr = cpu_rdmsr,
 		.host_lma = 1,
+		.has_sgx = cpuid_host_has(CPUID_FEATURE_SGX),
+		.has_rtm = cpuid_host_has(CPUID_FEATURE_RTM),
 		.current_vmcs = s->vmcs_pa,
 		.vmxon_region = host_va_to_pa(vmx_this_cpu()->region),
 		.vtpr = s->apic != NULL ? s->apic[APIC_TPR] : 0,

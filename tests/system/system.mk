@@ -44,6 +44,8 @@ system-ready: generate
 	@mkdir -p $(SYSTEM)
 	@$(MAKE) --no-print-directory module V= KREL=$(TEST_KREL) > $(SYSTEM)/module.log 2>&1 || { \
 		tail -n 40 $(SYSTEM)/module.log; exit 1; }
+	@$(MAKE) --no-print-directory entry-module KREL=$(TEST_KREL) > $(SYSTEM)/entry.log 2>&1 || { \
+		tail -n 40 $(SYSTEM)/entry.log; exit 1; }
 	@$(MAKE) --no-print-directory system-tests
 
 # What README claims, against what the last runs of the suites above reported.
@@ -58,6 +60,27 @@ demo:			## boot a Linux guest by the driver, in an emulated machine (VENDOR=inte
 
 check:			## all tests, unit and system; the last line is `N passed, N failed`
 	@MAKE=$(MAKE) tests/system/check
+
+# --- vmmentry.ko: the entry checks beside a CPU --------------------------------------------
+#
+# Of the driver it has the generated checks and controls, and the world switches.
+
+ENTRY		:= $(SYSTEM)/entry
+ENTRY_SOURCES	:= $(wildcard tests/system/entry/*) $(addprefix $(BUILD)/gen/,vmcs.c \
+		vmx_controls.c svm_controls.c vmx_entry_checks.c svm_entry_checks.c) \
+		src/vmx/vmx_enter.S src/svm/svm_enter.S src/linux/host_context.c
+ENTRY_HEADERS	:= src/core src/linux src/vmx src/svm $(BUILD)/gen
+
+.PHONY: entry-module
+entry-module: generate
+	@mkdir -p $(ENTRY)/include
+	@flock $(ENTRY) $(SHELL) -e -c ' \
+	    find $(ENTRY) -type l -delete; \
+	    ln -s $(addprefix $(CURDIR)/,$(ENTRY_SOURCES)) $(ENTRY)/; \
+	    ln -s $(CURDIR)/$(BUILD)/include/machine $(ENTRY)/include/; \
+	    for directory in $(ENTRY_HEADERS); do \
+	        ln -s $(CURDIR)/$$directory/*.h $(ENTRY)/include/; done; \
+	    $(MAKE) -C $(KDIR) M=$(CURDIR)/$(ENTRY) W=1 KCFLAGS=-Werror --no-print-directory modules'
 
 # --- The test program ---------------------------------------------------------
 
