@@ -44,8 +44,8 @@ system-ready: generate
 	@mkdir -p $(SYSTEM)
 	@$(MAKE) --no-print-directory module V= KREL=$(TEST_KREL) > $(SYSTEM)/module.log 2>&1 || { \
 		tail -n 40 $(SYSTEM)/module.log; exit 1; }
-	@$(MAKE) --no-print-directory entry-module KREL=$(TEST_KREL) > $(SYSTEM)/entry.log 2>&1 || { \
-		tail -n 40 $(SYSTEM)/entry.log; exit 1; }
+	@$(MAKE) --no-print-directory entry-module KREL=$(TEST_KREL) > $(SYSTEM)/entry.log 2>&1 \
+		|| { tail -n 40 $(SYSTEM)/entry.log; exit 1; }
 	@$(MAKE) --no-print-directory system-tests
 
 # What README claims, against what the last runs of the suites above reported.
@@ -80,7 +80,8 @@ entry-module: generate
 	    ln -s $(CURDIR)/$(BUILD)/include/machine $(ENTRY)/include/; \
 	    for directory in $(ENTRY_HEADERS); do \
 	        ln -s $(CURDIR)/$$directory/*.h $(ENTRY)/include/; done; \
-	    $(MAKE) -C $(KDIR) M=$(CURDIR)/$(ENTRY) W=1 KCFLAGS=-Werror --no-print-directory modules'
+	    $(MAKE) -C $(KDIR) M=$(CURDIR)/$(ENTRY) W=1 KCFLAGS=-Werror \
+	        --no-print-directory modules'
 
 # --- The test program ---------------------------------------------------------
 
