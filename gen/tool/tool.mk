@@ -11,7 +11,7 @@ TOOL_SOURCES	:= $(wildcard gen/*.py gen/model/*.py gen/schema/*.json gen/tool/*.
 		gen/tool/*/*.py spec/*.yaml)
 
 .PHONY: spec-tool install-spec-tool
-spec-tool: $(BUILD)/vmmspec $(TOOL_COMPLETION)	## vmmspec, which explains the specification, build/vmmspec
+spec-tool: $(BUILD)/vmmspec $(TOOL_COMPLETION)	## build/vmmspec, which explains the specification
 
 $(BUILD)/vmmspec: gen/tool/vmmspec
 	@mkdir -p $(@D)

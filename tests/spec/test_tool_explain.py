@@ -220,7 +220,8 @@ class Refusals(unittest.TestCase):
         self.refuses("explain msr debugclt", "vmmspec: no msr 'debugclt'\n"
                      "vmmspec: near it: msr debugctl\n")
         self.refuses("explain ioctl VMM_IOC_RUM", "vmmspec: no ioctl 'VMM_IOC_RUM'\n"
-                     "vmmspec: near it: ioctl VMM_IOC_RUN, ioctl VMM_IOC_TERM\n")
+                     "vmmspec: near it: ioctl VMM_IOC_RUN, ioctl VMM_IOC_TERM, "
+                     "ioctl VMM_IOC_INTR\n")
 
     def test_nothing_near(self) -> None:
         self.refuses("explain exit 9999", "vmmspec: no exit '9999'\n"
