@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: ISC
 /*
- * entry_vmx.c - the examples of VMX. Controls and host state are this CPU's own; the guest's part
- * is the example's. No guest executes anything: the preemption timer is 0 where there is one, and EPT
- * maps nothing.
+ * entry_vmx.c - the examples of VMX. Controls and host state are this CPU's own; the guest's
+ * part is the example's. No guest executes anything: the preemption timer is 0 where there is
+ * one, and EPT maps nothing.
  */
 #include <linux/vmalloc.h>
 #include <linux/gfp.h>
