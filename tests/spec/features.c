@@ -18,18 +18,22 @@
 #define RIP		0x10000u
 #define NOTIFY_WINDOW	0x20000u
 #define HRESET_ENABLE	0x17dau
-#define PAGE_FAULT	(VMX_INTR_INFO_V | VMX_INTR_INFO_EV | 0x300u | ARCH_EXC_PF)
+#define PAGE_FAULT	EV_EXC_CODE(ARCH_EXC_PF, 6)
 
+static const struct sim_machine svm = { "SVM", false, SIM_SVM_ALL, true };
+static const struct sim_machine vmx = { "VMX", true, SIM_VMX_ALL, true };
 static struct fixture f;
+static struct script s;
 /* Of the loop tests: whether the CPU has the feature. */
 static bool has;
 
 static void
-start(int with, void (*machine)(void))
+start(int with, const struct sim_machine *m, void (*machine)(void))
 {
 	has = with != 0;
+	sim_machine = m;
 	fixture_machine = machine;
-	fixture_start(&f, true, 1);
+	fixture_start(&f, 1);
 	fixture_long_mode(&f, RIP);
 }
 
@@ -47,76 +51,36 @@ amd(void)
 }
 
 static void
-use_up(struct vmcb *vmcb, uint64_t *gpr)
+use_up(struct sim_guest *g)
 {
-	(void)gpr;
-	ck_assert_uint_eq(vmcb->bus_lock_counter, 1);
-	vmcb->bus_lock_counter = 0;
+	(void)g;
+	ck_assert_uint_eq(sim_svm_vmcb()->bus_lock_counter, 1);
+	sim_svm_vmcb()->bus_lock_counter = 0;
 }
 
 START_TEST(svm_bus_lock)
 {
 	static const struct step locks[] = {
-		{ .code = SVM_VMEXIT_BUSLOCK, .act = use_up },
-		{ .code = SVM_VMEXIT_BUSLOCK, .act = use_up },
+		{ EXITS(EXIT_BUS_LOCK), .act = use_up },
+		{ EXITS(EXIT_BUS_LOCK), .act = use_up },
 	};
-	struct script s = { 0 };
 
-	start(_i, amd);
+	start(_i, &svm, amd);
 	ck_assert_int_eq(fixture_steps(&f, &s, locks, has ? 2 : 0, VMM_NO_IRQ), 0);
 	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
 	ck_assert_uint_eq(s.at, has ? 3 : 1);
-	for (unsigned int i = 0; i < s.at; i++) {
-		ck_assert_uint_eq(s.seen[i].intercept_misc3 >> 5 & 1, has);
-		ck_assert_uint_eq(s.seen[i].bus_lock_counter, has);
-	}
+	ck_assert_uint_eq(sim_svm_entered()->intercept_misc3 >> 5 & 1, has);
+	ck_assert_uint_eq(sim_svm_entered()->bus_lock_counter, has);
 	fixture_stop(&f);
 }
 END_TEST
 
 /* --- The same on VMX, and the notify window --------------------------------------- */
 
-static unsigned int entries;
-/* Exit reasons of the guest; HLT behind them. */
-static const uint32_t *reasons;
-
-static void
-vmx_guest(uint64_t *gpr, void *arg)
-{
-	(void)gpr;
-	(void)arg;
-	entries++;
-	if (*reasons != 0)
-		sim_vmx_exits(*reasons++, 0, 0);
-	else
-		sim_vmx_exits(VMX_EXIT_HLT, 0, 1);
-}
-
-static void
-run_vmx(sim_vmx_guest *guest, const uint32_t *exits)
-{
-	reasons = exits;
-	entries = 0;
-	sim_vmx.guest = guest;
-	f.run.vrp_irq = VMM_NO_IRQ;
-	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_RUN, &f.run), 0);
-	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_HLT);
-}
-
-static void
-stop_vmx(void)
-{
-	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
-		sim_vmx.cpu[cpu].current = NULL;
-	fixture_stop(&f);
-	ck_assert_uint_eq(sim_vmx.write_errors, 0);
-}
-
 /* Secondary controls that this CPU can set, besides the usual ones. */
 static void
 intel_with(uint32_t controls)
 {
-	sim_vmx_reset(SIM_VMX_ALL);
 	if (has)
 		sim_msr_set(ARCH_MSR_VMX_PROCBASED_CTLS2,
 		    cpu_rdmsr(ARCH_MSR_VMX_PROCBASED_CTLS2) | (uint64_t)controls << 32);
@@ -129,31 +93,22 @@ intel_notify(void)
 }
 
 /* The window runs out while a page fault is delivered: it is due again. */
-static void
-notify_guest(uint64_t *gpr, void *arg)
-{
-	if (*reasons != 0) {
-		ck_assert(!(sim_vmx_get(VMCS_ENTRY_INTERRUPTION_INFO) & VMX_INTR_INFO_V));
-		sim_vmx_set(VMCS_IDT_VECTORING_INFO, PAGE_FAULT);
-		sim_vmx_set(VMCS_IDT_VECTORING_ERROR_CODE, 6);
-	} else if (has) {
-		ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO), PAGE_FAULT);
-		ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_EXCEPTION_ERROR_CODE), 6);
-	}
-	vmx_guest(gpr, arg);
-}
-
 START_TEST(vmx_notify)
 {
-	static const uint32_t with[] = { 75, 0 }, without[] = { 0 };
+	static const struct step step = {
+		EXITS(EXIT_NOTIFY), .interrupted = PAGE_FAULT,
+	};
 
-	start(_i, intel_notify);
-	run_vmx(notify_guest, has ? with : without);
-	ck_assert_uint_eq(entries, has ? 2 : 1);
+	start(_i, &vmx, intel_notify);
+	ck_assert_int_eq(fixture_steps(&f, &s, &step, has ? 1 : 0, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.at, has ? 2 : 1);
+	ck_assert_uint_eq(s.seen[0].event, 0);
+	if (has)
+		ck_assert_uint_eq(s.seen[1].event, PAGE_FAULT);
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_PROC2_CONTROLS) >> 31 & 1, has);
 	/* A field of a VMCS that nobody has written has any value. */
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_INSTRUCTION_TIMEOUT) == NOTIFY_WINDOW, has);
-	stop_vmx();
+	fixture_stop(&f);
 }
 END_TEST
 
@@ -165,13 +120,13 @@ intel_bus_lock(void)
 
 START_TEST(vmx_bus_lock)
 {
-	static const uint32_t with[] = { 74, 0 }, without[] = { 0 };
+	static const struct step step = { EXITS(EXIT_BUS_LOCK) };
 
-	start(_i, intel_bus_lock);
-	run_vmx(vmx_guest, has ? with : without);
-	ck_assert_uint_eq(entries, has ? 2 : 1);
+	start(_i, &vmx, intel_bus_lock);
+	ck_assert_int_eq(fixture_steps(&f, &s, &step, has ? 1 : 0, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.at, has ? 2 : 1);
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_PROC2_CONTROLS) >> 30 & 1, has);
-	stop_vmx();
+	fixture_stop(&f);
 }
 END_TEST
 
@@ -180,7 +135,6 @@ END_TEST
 static void
 intel_hreset(void)
 {
-	sim_vmx_reset(SIM_VMX_ALL);
 	sim_cpuid_set(0, UINT32_MAX, 0x20, 0x756e6547, 0x6c65746e, 0x49656e69);
 	sim_cpuid_set(7, 1, has ? 1u << 22 : 0, 0, 0, 0);
 	sim_cpuid_set(0x20, 0, 0, has ? 1 : 0, 0, 0);
@@ -192,15 +146,15 @@ intel_hreset(void)
 static uint64_t expected;
 
 static void
-hreset_guest(uint64_t *gpr, void *arg)
+hreset_guest(struct sim_guest *g, void *arg)
 {
-	(void)gpr;
 	(void)arg;
 	if (has) {
 		ck_assert_uint_eq(cpu_rdmsr(HRESET_ENABLE), expected);
 		cpu_wrmsr(HRESET_ENABLE, ++expected);
 	}
-	sim_vmx_exits(VMX_EXIT_HLT, 0, 1);
+	g->exit.kind = EXIT_HLT;
+	g->exit.insn_len = 1;
 }
 
 /* Without the feature, any access of the driver to the MSR is a panic of the CPU. */
@@ -208,19 +162,20 @@ START_TEST(vmx_hreset)
 {
 	uint8_t map[VMX_MSRBM_SIZE];
 
-	start(_i, intel_hreset);
+	start(_i, &vmx, intel_hreset);
 	ck_assert_uint_eq(cpuid_guest_has(CPUID_FEATURE_HRESET), has);
 	ck_assert_uint_eq(cpuid_guest_has(CPUID_FEATURE_HRESET_THREAD_DIRECTOR), has);
 	vmx_msrbm_init(map);
 	ck_assert_uint_eq(map[HRESET_ENABLE / 8] >> HRESET_ENABLE % 8 & 1, 0);
 	expected = 0;
 	for (unsigned int stay = 0; stay < 3; stay++) {
-		run_vmx(hreset_guest, NULL);
+		ck_assert_int_eq(fixture_run(&f, hreset_guest, NULL, VMM_NO_IRQ), 0);
+		ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_HLT);
 		if (has)
 			ck_assert_uint_eq(cpu_rdmsr(HRESET_ENABLE), 0);
 	}
 	ck_assert_uint_eq(expected, has ? 3 : 0);
-	stop_vmx();
+	fixture_stop(&f);
 }
 END_TEST
 

@@ -63,7 +63,8 @@ def check_program(path: str, timeout: float) -> Result:
     name = Path(path).name
     with tempfile.TemporaryDirectory() as scratch:
         tap = Path(scratch) / "tap"
-        env = dict(os.environ, CK_TAP_LOG_FILE_NAME=str(tap), CK_VERBOSITY="silent")
+        env = dict(os.environ, CK_TAP_LOG_FILE_NAME=str(tap), CK_VERBOSITY="silent",
+                   CK_DEFAULT_TIMEOUT=f"{timeout:.0f}")
         status, output, seconds = run([path], env, timeout)
         lines = tap.read_text(errors="replace").splitlines() if tap.exists() else []
     passed = failed = 0

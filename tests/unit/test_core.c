@@ -3,9 +3,6 @@
  * test_core.c - the run loop on a simulated CPU: what reaches the client, what
  * the driver does by itself, how events get in.
  */
-#include <check.h>
-#include <stdlib.h>
-
 #include "vmm_fixture.h"
 
 static struct fixture f;
@@ -13,14 +10,7 @@ static struct fixture f;
 static void
 start(void)
 {
-	fixture_start(&f, true, 1);
-	fixture_long_mode(&f, 0x10000);
-}
-
-static void
-start_bare(void)
-{
-	fixture_start(&f, false, 1);
+	fixture_start(&f, 1);
 	fixture_long_mode(&f, 0x10000);
 }
 
@@ -30,65 +20,35 @@ stop(void)
 	fixture_stop(&f);
 }
 
-/* --- Guests ------------------------------------------------------------------- */
-
-static void
-exits(struct vmcb *vmcb, uint64_t code, unsigned int len)
-{
-	vmcb->exitcode = code;
-	if (sim_svm.nrip_save && len != 0)
-		vmcb->nrip = vmcb->rip + len;
-}
-
-static void
-guest_hlt(struct vmcb *vmcb, uint64_t *gpr, void *arg)
-{
-	(void)gpr;
-	(void)arg;
-	exits(vmcb, SVM_VMEXIT_HLT, 1);
-}
-
-/* CPUID leaf `*arg` once, then HLT. */
-static void
-guest_cpuid(struct vmcb *vmcb, uint64_t *gpr, void *arg)
-{
-	uint32_t *leaf = arg;
-
-	(void)gpr;
-	if (*leaf == UINT32_MAX) {
-		exits(vmcb, SVM_VMEXIT_HLT, 1);
-		return;
-	}
-	vmcb->rax = *leaf;
-	*leaf = UINT32_MAX;
-	exits(vmcb, SVM_VMEXIT_CPUID, 2);
-}
-
-/* --- Tests ----------------------------------------------------------------------- */
+static struct script s;
 
 START_TEST(hlt_reaches_client_past_the_instruction)
 {
-	f.mem[0x10000] = 0xf4;
-	ck_assert_int_eq(fixture_run(&f, guest_hlt, NULL, VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
+	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, sim_reason(EXIT_HLT));
 	ck_assert_uint_eq(f.exit.vrs.vrs_gprs[VCPU_REGS_RIP], 0x10001);
 	ck_assert_uint_eq(f.run.vrp_irqready, 0);
-	ck_assert_uint_eq(sim_svm.entries, 1);
+	ck_assert_uint_eq(sim.entries, 1);
 }
 END_TEST
 
+static void
+ask_for_the_name(struct sim_guest *g)
+{
+	g->gpr[VCPU_REGS_RAX] = 0x40000000;
+}
+
 START_TEST(cpuid_is_answered_without_the_client)
 {
-	uint32_t leaf = 0x40000000;
+	static const struct step steps[] = {
+		{ AT(EXIT_CPUID, "\x0f\xa2"), .act = ask_for_the_name },
+	};
 
-	f.mem[0x10000] = 0x0f;
-	f.mem[0x10001] = 0xa2;
-	f.mem[0x10002] = 0xf4;
-	ck_assert_int_eq(fixture_run(&f, guest_cpuid, &leaf, VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, sim_reason(EXIT_HLT));
 	ck_assert_uint_eq(f.exit.vrs.vrs_gprs[VCPU_REGS_RIP], 0x10003);
 	ck_assert_mem_eq(&f.exit.vrs.vrs_gprs[VCPU_REGS_RBX], "Open", 4);
-	ck_assert_uint_eq(sim_svm.entries, 2);
+	ck_assert_uint_eq(sim.entries, 2);
 }
 END_TEST
 
@@ -116,26 +76,13 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("core");
-	TCase *with = tcase_create("all features");
-	TCase *bare = tcase_create("no optional feature");
-	TCase *both[] = { with, bare };
-	SRunner *sr;
-	int failed;
+	const TTest *const tests[] = {
+		hlt_reaches_client_past_the_instruction,
+		cpuid_is_answered_without_the_client,
+		a_vm_ends_with_its_creator,
+		the_last_close_and_the_end_of_the_creator_race,
+	};
 
-	tcase_add_checked_fixture(with, start, stop);
-	tcase_add_checked_fixture(bare, start_bare, stop);
-	for (int i = 0; i < 2; i++) {
-		tcase_add_test(both[i], hlt_reaches_client_past_the_instruction);
-		tcase_add_test(both[i], cpuid_is_answered_without_the_client);
-		tcase_add_test(both[i], a_vm_ends_with_its_creator);
-		tcase_add_test(both[i],
-		    the_last_close_and_the_end_of_the_creator_race);
-		suite_add_tcase(s, both[i]);
-	}
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return fixture_main("core", tests, sizeof(tests) / sizeof(tests[0]),
+	    start, stop);
 }

@@ -21,14 +21,7 @@ static struct script s;
 static void
 start(void)
 {
-	fixture_start(&f, true, VCPUS);
-	fixture_long_mode(&f, RIP);
-}
-
-static void
-start_bare(void)
-{
-	fixture_start(&f, false, VCPUS);
+	fixture_start(&f, VCPUS);
 	fixture_long_mode(&f, RIP);
 }
 
@@ -155,8 +148,8 @@ good(const struct ioctl *i)
 		arg.run.vrp_irq = VMM_NO_IRQ;
 		memset(&s, 0, sizeof(s));
 		s.mem = f.mem;
-		sim_svm.guest = script_guest;
-		sim_svm.arg = &s;
+		sim.guest = script_guest;
+		sim.arg = &s;
 		break;
 	case VMM_IOC_INFO:
 		arg.info.vip_size = sizeof(infos);
@@ -787,7 +780,7 @@ START_TEST(run_that_cannot_report)
 		ck_assert_uint_eq(s.at, 1);
 		good(run);
 		ck_assert_int_eq(call(run), 0);
-		ck_assert_uint_eq(arg.run.vrp_exit_reason, SVM_VMEXIT_HLT);
+		ck_assert_uint_eq(arg.run.vrp_exit_reason, sim_reason(EXIT_HLT));
 	}
 }
 END_TEST
@@ -802,7 +795,7 @@ START_TEST(a_vcpu_s_state_is_told)
 }
 END_TEST
 
-/* VMRUN refuses what WRITEREGS cannot know: 64-bit and 32-bit code at once. */
+/* The CPU refuses what WRITEREGS cannot know: 64-bit and 32-bit code at once. */
 START_TEST(a_state_that_the_cpu_refuses)
 {
 	struct vcpu_reg_state r, bad;
@@ -813,7 +806,7 @@ START_TEST(a_state_that_the_cpu_refuses)
 	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_SREGS, &bad), 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, 0x30), -EINVAL);
-	ck_assert_uint_eq(sim_svm.refused, 3);
+	ck_assert_uint_eq(sim.refused, 3);
 	ck_assert_uint_eq(s.at, 0);
 	ck_assert_uint_eq(host_user.warns, 3);
 	ck_assert_ptr_nonnull(strstr(host_user.log, "refused"));
@@ -822,7 +815,7 @@ START_TEST(a_state_that_the_cpu_refuses)
 	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_ALL, &r), 0);
 	f.run.vrp_continue = 0;
 	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(sim_svm_event(&s.seen[0]), HW_INTR(0x30));
+	ck_assert_uint_eq(s.seen[0].event, EV_INTR(0x30));
 	/* The other vCPU never noticed. */
 	f.run.vrp_vcpu_id = 1;
 	fixture_long_mode(&f, RIP);
@@ -830,19 +823,11 @@ START_TEST(a_state_that_the_cpu_refuses)
 }
 END_TEST
 
-#define IN(port, size)	((uint64_t)(port) << 16 | (size) << 4 | 1)
-#define OUT(port, size)	((uint64_t)(port) << 16 | (size) << 4)
-#define STRING(size_bits) (4 | (size_bits))
-#define REP	8
-#define A64	0x200
-#define ES	0
-#define DS	(3 << 10)
-
 static void
-load_rax(struct vmcb *vmcb, uint64_t *gpr)
+load_rax(struct sim_guest *g)
 {
-	vmcb->rax = 0x1122334455667788;
-	gpr[VCPU_REGS_RDX] = 0x3f8;
+	g->gpr[VCPU_REGS_RAX] = 0x1122334455667788;
+	g->gpr[VCPU_REGS_RDX] = 0x3f8;
 }
 
 START_TEST(out_reaches_the_client)
@@ -852,11 +837,14 @@ START_TEST(out_reaches_the_client)
 		uint32_t data, port;
 		uint8_t size;
 	} outs[] = {
-		{ { AT(SVM_VMEXIT_IOIO, "\xe6\x80"), .info1 = OUT(0x80, 1),
+		{ { AT(EXIT_IO, "\xe6\x80"),
+		    .exit.io = { .port = 0x80, .size = 1 },
 		    .act = load_rax }, 0x88, 0x80, 1 },
-		{ { AT(SVM_VMEXIT_IOIO, "\x66\xef"), .info1 = OUT(0x3f8, 2),
+		{ { AT(EXIT_IO, "\x66\xef"),
+		    .exit.io = { .port = 0x3f8, .size = 2 },
 		    .act = load_rax }, 0x7788, 0x3f8, 2 },
-		{ { AT(SVM_VMEXIT_IOIO, "\xef"), .info1 = OUT(0x3f8, 4),
+		{ { AT(EXIT_IO, "\xef"),
+		    .exit.io = { .port = 0x3f8, .size = 4 },
 		    .act = load_rax }, 0x55667788, 0x3f8, 4 },
 	};
 
@@ -865,13 +853,13 @@ START_TEST(out_reaches_the_client)
 		f.run.vrp_continue = 0;
 		ck_assert_int_eq(fixture_steps(&f, &s, &outs[i].step, 1,
 		    VMM_NO_IRQ), 0);
-		ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_IOIO);
+		ck_assert_uint_eq(f.run.vrp_exit_reason, sim_reason(EXIT_IO));
 		ck_assert_uint_eq(f.exit.vei.vei_dir, VEI_DIR_OUT);
 		ck_assert_uint_eq(f.exit.vei.vei_size, outs[i].size);
 		ck_assert_uint_eq(f.exit.vei.vei_port, outs[i].port);
 		ck_assert_uint_eq(f.exit.vei.vei_data, outs[i].data);
 		ck_assert_uint_eq(f.exit.vrs.vrs_gprs[VCPU_REGS_RIP],
-		    RIP + outs[i].step.len);
+		    RIP + outs[i].step.exit.insn_len);
 	}
 }
 END_TEST
@@ -882,11 +870,14 @@ START_TEST(in_takes_the_client_s_answer)
 		struct step step;
 		uint64_t rax;
 	} ins[] = {
-		{ { AT(SVM_VMEXIT_IOIO, "\xe4\x60"), .info1 = IN(0x60, 1),
+		{ { AT(EXIT_IO, "\xe4\x60"),
+		    .exit.io = { .port = 0x60, .size = 1, .in = true },
 		    .act = load_rax }, 0x11223344556677cc },
-		{ { AT(SVM_VMEXIT_IOIO, "\x66\xed"), .info1 = IN(0x3f8, 2),
+		{ { AT(EXIT_IO, "\x66\xed"),
+		    .exit.io = { .port = 0x3f8, .size = 2, .in = true },
 		    .act = load_rax }, 0x112233445566bbcc },
-		{ { AT(SVM_VMEXIT_IOIO, "\xed"), .info1 = IN(0x3f8, 4),
+		{ { AT(EXIT_IO, "\xed"),
+		    .exit.io = { .port = 0x3f8, .size = 4, .in = true },
 		    .act = load_rax }, 0x99aabbcc },
 	};
 
@@ -901,9 +892,10 @@ START_TEST(in_takes_the_client_s_answer)
 			f.run.vrp_continue = again;
 			ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0,
 			    VMM_NO_IRQ), 0);
-			ck_assert_uint_eq(s.seen[0].rip, RIP + ins[i].step.len);
+			ck_assert_uint_eq(s.seen[0].gpr[VCPU_REGS_RIP],
+			    RIP + ins[i].step.exit.insn_len);
 			/* Unanswered, it leaves RAX as it is. */
-			ck_assert_uint_eq(s.seen[0].rax,
+			ck_assert_uint_eq(s.seen[0].gpr[VCPU_REGS_RAX],
 			    again ? ins[i].rax : 0x1122334455667788);
 			f.run.vrp_continue = 0;
 		}
@@ -912,25 +904,26 @@ START_TEST(in_takes_the_client_s_answer)
 END_TEST
 
 static void
-load_string(struct vmcb *vmcb, uint64_t *gpr)
+load_string(struct sim_guest *g)
 {
-	(void)vmcb;
-	gpr[VCPU_REGS_RSI] = gpr[VCPU_REGS_RDI] = 0x20000;
-	gpr[VCPU_REGS_RCX] = 3;
-	gpr[VCPU_REGS_RDX] = 0x1f0;
+	g->gpr[VCPU_REGS_RSI] = g->gpr[VCPU_REGS_RDI] = 0x20000;
+	g->gpr[VCPU_REGS_RCX] = 3;
+	g->gpr[VCPU_REGS_RDX] = 0x1f0;
 }
 
 START_TEST(strings_come_one_by_one)
 {
-	struct step outs = { AT(SVM_VMEXIT_IOIO, "\xf3\x6e"),
-	    .info1 = OUT(0x1f0, 1) | 4 | REP | A64 | DS, .act = load_string };
-	struct step ins = { AT(SVM_VMEXIT_IOIO, "\xf3\x6c"),
-	    .info1 = IN(0x1f0, 1) | 4 | REP | A64 | ES, .act = load_string };
+	struct step outs = { AT(EXIT_IO, "\xf3\x6e"),
+	    .exit.io = { .port = 0x1f0, .size = 1, .string = true, .rep = true,
+	    .addr_size = 8, .seg = SREG_DS }, .act = load_string };
+	struct step ins = { AT(EXIT_IO, "\xf3\x6c"),
+	    .exit.io = { .port = 0x1f0, .size = 1, .in = true, .string = true,
+	    .rep = true, .addr_size = 8, .seg = SREG_ES }, .act = load_string };
 
 	memcpy(f.mem + 0x20000, "abc", 3);
 	for (int i = 0; i < 3; i++) {
 		ck_assert_int_eq(fixture_steps(&f, &s, &outs, 1, VMM_NO_IRQ), 0);
-		ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_IOIO);
+		ck_assert_uint_eq(f.run.vrp_exit_reason, sim_reason(EXIT_IO));
 		ck_assert_uint_eq(f.exit.vei.vei_data, (uint32_t)"abc"[i]);
 		ck_assert_uint_eq(f.exit.vei.vei_string, 0);
 		ck_assert_uint_eq(f.exit.vrs.vrs_gprs[VCPU_REGS_RCX], 2 - i);
@@ -948,26 +941,25 @@ START_TEST(strings_come_one_by_one)
 		ins.act = NULL;
 	}
 	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(s.seen[0].rip, RIP + 2);
-	ck_assert_uint_eq(s.gpr[0][VCPU_REGS_RDI], 0x20003);
+	ck_assert_uint_eq(s.seen[0].gpr[VCPU_REGS_RIP], RIP + 2);
+	ck_assert_uint_eq(s.seen[0].gpr[VCPU_REGS_RDI], 0x20003);
 	ck_assert_mem_eq(f.mem + 0x20000, "xyz", 4);
 }
 END_TEST
 
 /* --- Second-stage faults ------------------------------------------------- */
 
-#define NPF_W	2
-
 START_TEST(memory_appears_when_it_is_touched)
 {
 	const struct step steps[] = {
-		{ .code = SVM_VMEXIT_NPF, .info1 = NPF_W, .info2 = 0x200123 },
+		{ EXITS(EXIT_STAGE2_FAULT),
+		  .exit.npf = { 0x200123, STAGE2_W } },
 	};
 	struct snapshot now;
 
 	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
-	ck_assert_uint_eq(s.seen[1].rip, RIP);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, sim_reason(EXIT_HLT));
+	ck_assert_uint_eq(s.seen[1].gpr[VCPU_REGS_RIP], RIP);
 	ck_assert_uint_eq(host_user.trace_fault.gpa, 0x200123);
 	take(&now);
 	ck_assert_uint_gt(now.vm[0].vir_used_size, 4096);
@@ -976,12 +968,12 @@ END_TEST
 
 START_TEST(mmio_is_described_and_answered)
 {
-	const struct step step = { AT(SVM_VMEXIT_NPF, "\x8b\x03\x90\x90"),
-	    .info1 = 0, .info2 = NO_MEMORY + 0x123456789000 };
+	const struct step step = { AT(EXIT_STAGE2_FAULT, "\x8b\x03\x90\x90"),
+	    .exit.npf = { NO_MEMORY + 0x123456789000, STAGE2_R } };
 	const struct vm_exit_eptviolation *vee = &f.exit.vee;
 
 	ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_NPF & 0xffff);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, sim_reason(EXIT_STAGE2_FAULT));
 	ck_assert_uint_eq(vee->vee_fault_type, VEE_FAULT_MMIO_ASSIST);
 	ck_assert(vee->vee_insn_info & VEE_GPA_VALID);
 	ck_assert(vee->vee_insn_info & VEE_BYTES_VALID);
@@ -997,8 +989,8 @@ START_TEST(mmio_is_described_and_answered)
 	f.exit.vrs.vrs_gprs[VCPU_REGS_RIP] = RIP + 2;
 	f.exit.vrs.vrs_crs[VCPU_REGS_CR3] = 0;	/* not the client's now */
 	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(s.seen[0].rip, RIP + 2);
-	ck_assert_uint_eq(s.seen[0].rax, 0x77);
+	ck_assert_uint_eq(s.seen[0].gpr[VCPU_REGS_RIP], RIP + 2);
+	ck_assert_uint_eq(s.seen[0].gpr[VCPU_REGS_RAX], 0x77);
 	ck_assert_uint_eq(s.seen[0].cr3, 0x1000);
 }
 END_TEST
@@ -1006,13 +998,14 @@ END_TEST
 /* Without an answer the guest tries again. */
 START_TEST(mmio_unanswered)
 {
-	const struct step step = { .code = SVM_VMEXIT_NPF, .info2 = NO_MEMORY };
+	const struct step step = { EXITS(EXIT_STAGE2_FAULT),
+	    .exit.npf = { NO_MEMORY, STAGE2_R } };
 
 	ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, VMM_NO_IRQ), 0);
 	f.exit.vrs.vrs_gprs[VCPU_REGS_RIP] = RIP + 2;
 	f.run.vrp_continue = 0;
 	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
-	ck_assert_uint_eq(s.seen[0].rip, RIP);
+	ck_assert_uint_eq(s.seen[0].gpr[VCPU_REGS_RIP], RIP);
 }
 END_TEST
 
@@ -1029,32 +1022,34 @@ START_TEST(protections_hold)
 {
 	static const struct {
 		int	 prot;
-		uint64_t access;	/* as in EXITINFO1 */
+		uint8_t	 access;
 		bool	 refused;
 	} cases[] = {
-		{ VMM_PROT_READ, 0, false },
-		{ VMM_PROT_READ, 2, true },
-		{ VMM_PROT_READ, 16, true },
-		{ VMM_PROT_READ | VMM_PROT_WRITE, 2, false },
-		{ VMM_PROT_READ | VMM_PROT_WRITE, 16, true },
-		{ VMM_PROT_READ | VMM_PROT_EXEC, 16, false },
-		{ VMM_PROT_READ | VMM_PROT_EXEC, 2, true },
-		{ VMM_PROT_EXEC, 0, false },
+		{ VMM_PROT_READ, STAGE2_R, false },
+		{ VMM_PROT_READ, STAGE2_W, true },
+		{ VMM_PROT_READ, STAGE2_X, true },
+		{ VMM_PROT_READ | VMM_PROT_WRITE, STAGE2_W, false },
+		{ VMM_PROT_READ | VMM_PROT_WRITE, STAGE2_X, true },
+		{ VMM_PROT_READ | VMM_PROT_EXEC, STAGE2_X, false },
+		{ VMM_PROT_READ | VMM_PROT_EXEC, STAGE2_W, true },
+		{ VMM_PROT_EXEC, STAGE2_R, false },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct step step = { .code = SVM_VMEXIT_NPF,
-		    .info1 = cases[i].access | 5, .info2 = 0x30008 };
+		const struct step step = { EXITS(EXIT_STAGE2_FAULT),
+		    .exit.npf = { 0x30008, cases[i].access } };
 
 		ck_assert_int_eq(protect(0x30000, 0x1000, cases[i].prot), 0);
 		f.run.vrp_continue = 0;
 		fixture_long_mode(&f, RIP);
 		ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, VMM_NO_IRQ), 0);
 		if (!cases[i].refused) {
-			ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
+			ck_assert_uint_eq(f.run.vrp_exit_reason,
+			    sim_reason(EXIT_HLT));
 			continue;
 		}
-		ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_NPF);
+		ck_assert_uint_eq(f.run.vrp_exit_reason,
+		    sim_reason(EXIT_STAGE2_FAULT));
 		ck_assert_uint_eq(f.exit.vee.vee_fault_type, VEE_FAULT_PROTECT);
 		ck_assert_uint_eq(vm_exit_gpa(&f.exit), 0x30008);
 	}
@@ -1175,6 +1170,6 @@ main(void)
 		vmparams,
 	};
 
-	return fixture_main("ioctl", tests, sizeof(tests) / sizeof(tests[0]),
-	    start, start_bare, stop);
+	return fixture_main_extremes("ioctl", tests,
+	    sizeof(tests) / sizeof(tests[0]), start, stop);
 }

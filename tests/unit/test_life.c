@@ -12,33 +12,18 @@
 
 #define RIP	0x10000ULL
 #define VCPUS	3
-#define EFER	0xc0000080u
-#define HSAVE	0xc0010117u
-#define SVME	0x1000ULL
 
 static struct fixture f;
 static struct script s;
 
 static void
-start_on(bool all)
+start(void)
 {
-	fixture_start(&f, all, VCPUS);
+	fixture_start(&f, VCPUS);
 	for (uint32_t i = VCPUS; i-- > 0; ) {
 		f.run.vrp_vcpu_id = i;
 		fixture_long_mode(&f, RIP);
 	}
-}
-
-static void
-start(void)
-{
-	start_on(true);
-}
-
-static void
-start_bare(void)
-{
-	start_on(false);
 }
 
 static void
@@ -104,7 +89,7 @@ create_without_memory(void)
 		ck_assert_int_eq(host_user.watches_live, 0);
 		ck_assert_int_eq(host_user.as_live, 0);
 		ck_assert(!host_user.cpus_on);
-		ck_assert_uint_eq(cpu_rdmsr(EFER) & SVME, 0);
+		ck_assert(!sim_cpu_taken(0));
 	}
 	host_user_fail_alloc(0);
 	/* The argument, the VM, its tables and watches, each vCPU. */
@@ -118,13 +103,11 @@ create_without_memory(void)
 
 START_TEST(create_without_memory_leaves_nothing)
 {
-	bool all = sim_svm.nrip_save;
-
 	create_without_memory();
 	fixture_stop(&f);
 	/* With one more table. */
 	fixture_machine = with_la57;
-	start_on(all);
+	start();
 	fixture_machine = NULL;
 	create_without_memory();
 }
@@ -133,7 +116,7 @@ END_TEST
 START_TEST(a_fault_without_memory_can_be_tried_again)
 {
 	const struct step steps[] = {
-		{ .code = SVM_VMEXIT_NPF, .info1 = 6, .info2 = 0x200000 },
+		{ EXITS(EXIT_STAGE2_FAULT), .exit.npf = { 0x200000, STAGE2_W } },
 	};
 	uint64_t n;
 
@@ -188,9 +171,7 @@ START_TEST(a_cpu_that_cannot_undoes_the_others)
 		ck_assert(!host_user.cpus_on);
 		ck_assert_int_eq(host_user.watches_live, 0);
 		for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++) {
-			host_user_set_cpu(cpu);
-			ck_assert_uint_eq(cpu_rdmsr(EFER) & SVME, 0);
-			ck_assert_uint_eq(cpu_rdmsr(HSAVE), 0);
+			ck_assert(!sim_cpu_taken(cpu));
 		}
 	}
 	host_user_set_cpu(0);
@@ -206,23 +187,15 @@ START_TEST(another_hypervisor_is_left_alone)
 
 	ck_assert_int_eq(term(f.vm), 0);
 	for (unsigned int n = 0; n < HOST_USER_CPUS; n++) {
-		host_user_set_cpu(n);
-		cpu_wrmsr(EFER, cpu_rdmsr(EFER) | SVME);
-		cpu_wrmsr(HSAVE, 0x1234000);
+		sim_cpu_take(n, true);
 		host_user.log[0] = '\0';
 		ck_assert_int_eq(create(&f.session, &id), -EBUSY);
 		ck_assert_ptr_nonnull(strstr(host_user.log, "KVM"));
 		/* Its CPU as it was, the others off. */
 		for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++) {
-			host_user_set_cpu(cpu);
-			ck_assert_uint_eq(cpu_rdmsr(EFER) & SVME,
-			    cpu == n ? SVME : 0);
-			ck_assert_uint_eq(cpu_rdmsr(HSAVE),
-			    cpu == n ? 0x1234000 : 0);
+			ck_assert(sim_cpu_taken(cpu) == (cpu == n));
 		}
-		host_user_set_cpu(n);
-		cpu_wrmsr(EFER, cpu_rdmsr(EFER) & ~SVME);
-		cpu_wrmsr(HSAVE, 0);
+		sim_cpu_take(n, false);
 	}
 	host_user_set_cpu(0);
 }
@@ -263,11 +236,10 @@ static uint32_t inside, inside_max, stays, done;
 
 /* Stays until it is kicked. */
 static void
-guest_spins(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+guest_spins(struct sim_guest *g, void *arg)
 {
 	uint32_t n = sync_add(&inside, 1);
 
-	(void)gpr;
 	(void)arg;
 	if (n > sync_load(&inside_max))
 		sync_store(&inside_max, n);
@@ -275,7 +247,7 @@ guest_spins(struct vmcb *vmcb, uint64_t *gpr, void *arg)
 	if (!host_user_wait_kick(5000))
 		host_user_panic("nobody kicks the guest");
 	sync_sub(&inside, 1);
-	vmcb->exitcode = SVM_VMEXIT_INTR;
+	g->exit.kind = EXIT_INTR;
 }
 
 struct runner {
@@ -310,7 +282,7 @@ static void
 go(struct runner *r, uint32_t n)
 {
 	inside = inside_max = stays = done = 0;
-	sim_svm.guest = guest_spins;
+	sim.guest = guest_spins;
 	for (uint32_t i = 0; i < n; i++) {
 		r[i].vcpu = i;
 		ck_assert_int_eq(pthread_create(&r[i].thread, NULL, runs, &r[i]),
@@ -405,7 +377,7 @@ START_TEST(runs_of_one_vcpu_take_turns)
 	struct runner r[8];
 
 	inside = inside_max = stays = done = 0;
-	sim_svm.guest = guest_spins;
+	sim.guest = guest_spins;
 	for (int i = 0; i < 8; i++) {
 		r[i].vcpu = 0;
 		ck_assert_int_eq(pthread_create(&r[i].thread, NULL, runs, &r[i]),
@@ -455,13 +427,12 @@ static uint32_t let_go;
 
 /* Does not hear the kick: as if it were far away in the host. */
 static void
-guest_is_deaf(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+guest_is_deaf(struct sim_guest *g, void *arg)
 {
-	(void)gpr;
 	(void)arg;
 	sync_store(&inside, 1);
 	wait_for(&let_go, 1);
-	vmcb->exitcode = SVM_VMEXIT_SHUTDOWN;
+	g->exit.kind = EXIT_TRIPLE_FAULT;
 }
 
 START_TEST(a_signal_ends_the_wait_for_a_vcpu)
@@ -474,7 +445,7 @@ START_TEST(a_signal_ends_the_wait_for_a_vcpu)
 
 	inside = let_go = 0;
 	host_user.on_signal_pending = this_thread_is_interrupted;
-	sim_svm.guest = guest_is_deaf;
+	sim.guest = guest_is_deaf;
 	pthread_create(&r.thread, NULL, runs, &r);
 	wait_for(&inside, 1);
 	interrupted = true;
@@ -490,31 +461,28 @@ START_TEST(a_signal_ends_the_wait_for_a_vcpu)
 	sync_store(&let_go, 1);
 	pthread_join(r.thread, NULL);
 	ck_assert_int_eq(r.err, 0);
-	ck_assert_uint_eq(r.run.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
+	ck_assert_uint_eq(r.run.vrp_exit_reason, sim_reason(EXIT_TRIPLE_FAULT));
 }
 END_TEST
 
 /* One vCPU is inside when another one's client protects a page. */
-static uint8_t first_asid, second_control;
-static uint32_t second_asid;
+static bool flushed;
 
 static void
-guest_is_flushed(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+guest_is_flushed(struct sim_guest *g, void *arg)
 {
 	if (sync_load(&stays) == 0) {
-		first_asid = (uint8_t)vmcb->guest_asid;
-		guest_spins(vmcb, gpr, arg);
+		guest_spins(g, arg);
 		return;
 	}
-	second_control = vmcb->tlb_control;
-	second_asid = vmcb->guest_asid;
-	vmcb->exitcode = SVM_VMEXIT_SHUTDOWN;
+	flushed = g->flushed;
+	g->exit.kind = EXIT_TRIPLE_FAULT;
 }
 
 START_TEST(a_protection_reaches_running_vcpus)
 {
-	const struct step touch = { .code = SVM_VMEXIT_NPF, .info1 = 6,
-	    .info2 = 0x200000 };
+	const struct step touch = { EXITS(EXIT_STAGE2_FAULT),
+	    .exit.npf = { 0x200000, STAGE2_W } };
 	struct vm_mprotect_ept_params p = { .vmep_vm_id = f.vm,
 	    .vmep_sgpa = 0x200000, .vmep_size = 0x1000,
 	    .vmep_prot = VMM_PROT_READ };
@@ -523,7 +491,7 @@ START_TEST(a_protection_reaches_running_vcpus)
 	f.run.vrp_vcpu_id = 0;
 	ck_assert_int_eq(fixture_steps(&f, &s, &touch, 1, VMM_NO_IRQ), 0);
 	inside = stays = 0;
-	sim_svm.guest = guest_is_flushed;
+	sim.guest = guest_is_flushed;
 	pthread_create(&r.thread, NULL, runs, &r);
 	wait_for(&inside, 1);
 	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &p), 0);
@@ -531,11 +499,8 @@ START_TEST(a_protection_reaches_running_vcpus)
 	ck_assert_uint_eq(inside, 0);
 	ck_assert_uint_eq(host_user.kick_waits, 1);
 	pthread_join(r.thread, NULL);
-	ck_assert_uint_eq(r.run.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
-	if (sim_svm.flush_by_asid)
-		ck_assert_uint_eq(second_control, VMCB_TLB_FLUSH_ASID);
-	else
-		ck_assert_uint_ne(second_asid, first_asid);
+	ck_assert_uint_eq(r.run.vrp_exit_reason, sim_reason(EXIT_TRIPLE_FAULT));
+	ck_assert(flushed);
 }
 END_TEST
 
@@ -587,11 +552,11 @@ END_TEST
 
 /* Guests that write to what is theirs alone. */
 static void
-guest_counts(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+guest_counts(struct sim_guest *g, void *arg)
 {
 	(void)arg;
-	vmcb->exitcode = ++gpr[VCPU_REGS_RBX] % 50 ? SVM_VMEXIT_INTR :
-	    SVM_VMEXIT_SHUTDOWN;
+	g->exit.kind = ++g->gpr[VCPU_REGS_RBX] % 50 ? EXIT_INTR :
+	    EXIT_TRIPLE_FAULT;
 }
 
 struct counter {
@@ -609,7 +574,7 @@ counts(void *arg)
 
 	for (uint64_t n = 1; n <= 20; n++) {
 		ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_RUN, &p), 0);
-		ck_assert_uint_eq(p.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
+		ck_assert_uint_eq(p.vrp_exit_reason, sim_reason(EXIT_TRIPLE_FAULT));
 		ck_assert_uint_eq(exit.vrs.vrs_gprs[VCPU_REGS_RBX], n * 50);
 		host_user_set_cpu((unsigned int)(n + c->vm) % HOST_USER_CPUS);
 	}
@@ -622,7 +587,7 @@ START_TEST(two_vms_do_not_meet)
 
 	c[0].vm = f.vm;
 	ck_assert_int_eq(create(&f.session, &c[1].vm), 0);
-	sim_svm.guest = guest_counts;
+	sim.guest = guest_counts;
 	for (int i = 0; i < 2; i++)
 		pthread_create(&c[i].thread, NULL, counts, &c[i]);
 	for (int i = 0; i < 2; i++)
@@ -686,7 +651,7 @@ START_TEST(vms_come_and_go_under_everybody_s_hands)
 {
 	pthread_t t[4];
 
-	sim_svm.guest = guest_counts;
+	sim.guest = guest_counts;
 	latest = f.vm;
 	over = 0;
 	for (uintptr_t i = 0; i < 4; i++)
@@ -727,6 +692,6 @@ main(void)
 		vms_come_and_go_under_everybody_s_hands,
 	};
 
-	return fixture_main("life", tests, sizeof(tests) / sizeof(tests[0]),
-	    start, start_bare, stop);
+	return fixture_main_extremes("life", tests,
+	    sizeof(tests) / sizeof(tests[0]), start, stop);
 }

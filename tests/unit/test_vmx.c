@@ -26,48 +26,28 @@ variant(int i)
 	return i == SIM_VMX_OPTIONS ? SIM_VMX_ALL : SIM_VMX_ALL & ~(1u << i);
 }
 
+static struct sim_machine chosen = { .name = "VMX", .vmx = true };
+
 static void
 machine(unsigned int options)
 {
-	memset(&f, 0, sizeof(f));
-	host_user_reset();
-	sim_reset();
-	sim_vmx_reset(options);
-}
-
-static void
-create(size_t ncpus)
-{
-	struct vm_create_params p;
-
-	f.mem = mmap(NULL, FIXTURE_MEM, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(f.mem, MAP_FAILED);
-	ck_assert_int_eq(vmm_attach(backends), 0);
-	ck_assert_int_eq(vmm_open(&f.session), 0);
-	fixture_create_params(&f, &p, ncpus);
-	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_CREATE, &p), 0);
-	f.vm = p.vcp_id;
-	f.run.vrp_vm_id = f.vm;
-	f.run.vrp_exit = &f.exit;
+	chosen.options = options;
+	sim_machine = &chosen;
+	fixture_reset(&f);
 }
 
 static void
 start_with(unsigned int options)
 {
 	machine(options);
-	create(1);
+	fixture_start(&f, 1);
 	fixture_long_mode(&f, RIP);
 }
 
 static void
 stop(void)
 {
-	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
-		sim_vmx.cpu[cpu].current = NULL;
 	fixture_stop(&f);
-	ck_assert_uint_eq(sim_vmx.write_errors, 0);
-	ck_assert_uint_eq(sim_vmx.failed, 0);
 	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
 		ck_assert(!(sim_cpu[cpu].cr4 & ARCH_CR4_VMXE));
 }
@@ -78,7 +58,7 @@ struct vmx_step {
 	uint32_t reason;
 	uint64_t qualification;
 	unsigned int length;
-	void	(*act)(uint64_t *gpr);
+	void	(*act)(struct sim_guest *g);
 };
 static struct {
 	const struct vmx_step *step;
@@ -87,7 +67,7 @@ static struct {
 
 /* Without steps left, HLT. */
 static void
-steps_guest(uint64_t *gpr, void *arg)
+steps_guest(struct sim_guest *g, void *arg)
 {
 	static const struct vmx_step halt = { VMX_EXIT_HLT, 0, 1, NULL };
 	const struct vmx_step *s = script.at < script.n ?
@@ -96,8 +76,8 @@ steps_guest(uint64_t *gpr, void *arg)
 	(void)arg;
 	script.at++;
 	if (s->act != NULL)
-		s->act(gpr);
-	sim_vmx_exits(s->reason, s->qualification, s->length);
+		s->act(g);
+	sim_vmx_exits(g, s->reason, s->qualification, s->length);
 }
 
 static int
@@ -108,7 +88,7 @@ run_irq(const struct vmx_step *steps, unsigned int n, uint16_t irq)
 	script.step = steps;
 	script.n = n;
 	script.at = 0;
-	sim_vmx.guest = steps_guest;
+	sim.guest = steps_guest;
 	f.run.vrp_irq = irq;
 	err = fixture_ioctl(&f, VMM_IOC_RUN, &f.run);
 	f.run.vrp_continue = 1;
@@ -223,11 +203,18 @@ START_TEST(large_leaves_are_those_of_ept)
 }
 END_TEST
 
+static void
+leave_firmware_open(void)
+{
+	sim_msr_set(0x3a, 0);
+}
+
 START_TEST(open_firmware_is_closed_with_vmx_on)
 {
 	machine(SIM_VMX_ALL);
-	sim_msr_set(0x3a, 0);
-	create(1);
+	fixture_machine = leave_firmware_open;
+	fixture_start(&f, 1);
+	fixture_machine = NULL;
 	ck_assert_uint_eq(cpu_rdmsr(0x3a), 5);
 	stop();
 }
@@ -255,9 +242,9 @@ END_TEST
 /* --- Exits ---------------------------------------------------------------------------- */
 
 static void
-ask_cpuid(uint64_t *g)
+ask_cpuid(struct sim_guest *g)
 {
-	g[VCPU_REGS_RAX] = 0x40000000;
+	g->gpr[VCPU_REGS_RAX] = 0x40000000;
 }
 
 /* With each option off in turn: the way in and out works. */
@@ -332,7 +319,7 @@ START_TEST(port_access_reaches_the_client)
 END_TEST
 
 static void
-set_fault_address(uint64_t *g)
+set_fault_address(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0xf0001000);
@@ -355,7 +342,7 @@ START_TEST(device_access_has_its_address)
 END_TEST
 
 static void
-interrupted_pf(uint64_t *g)
+interrupted_pf(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0x3000);
@@ -364,7 +351,7 @@ interrupted_pf(uint64_t *g)
 }
 
 static void
-interrupted_int3(uint64_t *g)
+interrupted_int3(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0x3000);
@@ -395,21 +382,21 @@ START_TEST(interrupted_delivery_is_done_again)
 END_TEST
 
 static void
-nmi_info(uint64_t *g)
+nmi_info(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, VMX_INTR_INFO_V | 0x202);
 }
 
 static void
-mc_info(uint64_t *g)
+mc_info(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, EXC(18));
 }
 
 static void
-db_info(uint64_t *g)
+db_info(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, EXC(1));
@@ -417,14 +404,14 @@ db_info(uint64_t *g)
 }
 
 static void
-int1_info(uint64_t *g)
+int1_info(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, VMX_INTR_INFO_V | 0x501);
 }
 
 static void
-ac_info(uint64_t *g)
+ac_info(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, EXC_CODE(17));
@@ -474,14 +461,14 @@ END_TEST
 
 /* An IRET that an exit cut short had ended the blocking, and runs again. */
 static void
-iret_faults(uint64_t *g)
+iret_faults(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0x3000);
 }
 
 static void
-iret_raises_ac(uint64_t *g)
+iret_raises_ac(struct sim_guest *g)
 {
 	ac_info(g);
 	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, EXC_CODE(17) |
@@ -489,7 +476,7 @@ iret_raises_ac(uint64_t *g)
 }
 
 static void
-nmi_cut_short(uint64_t *g)
+nmi_cut_short(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, 0x3000);
@@ -573,7 +560,7 @@ START_TEST(caches_and_tasks_do_not_kill_a_guest)
 END_TEST
 
 static void
-bad_link(uint64_t *g)
+bad_link(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_VMCS_LINK_POINTER, 0);
@@ -588,7 +575,7 @@ START_TEST(a_refused_state_is_an_error)
 
 	start_with(SIM_VMX_ALL);
 	ck_assert_int_eq(RUN(steps), -EINVAL);
-	ck_assert_uint_eq(sim_vmx.refused, 1);
+	ck_assert_uint_eq(sim.refused, 1);
 	/* The log, the trace and the client's question have the broken check. */
 	ck_assert(strstr(host_user.log, "refused to enter the guest: "
 	    "entry_failed_guest_state, qualification 0; link_pointer_") != NULL);
@@ -639,7 +626,7 @@ START_TEST(interrupt_waits_for_its_window)
 END_TEST
 
 static void
-sti_shadow(uint64_t *g)
+sti_shadow(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_GUEST_RFLAGS, 0x202);
@@ -647,7 +634,7 @@ sti_shadow(uint64_t *g)
 }
 
 static void
-in_shadow(uint64_t *g)
+in_shadow(struct sim_guest *g)
 {
 	(void)g;
 	ck_assert(!(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO) &
@@ -657,7 +644,7 @@ in_shadow(uint64_t *g)
 }
 
 static void
-takes_0x51(uint64_t *g)
+takes_0x51(struct sim_guest *g)
 {
 	(void)g;
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_INTERRUPTION_INFO),
@@ -666,7 +653,7 @@ takes_0x51(uint64_t *g)
 }
 
 static void
-takes_0x51_then_sti(uint64_t *g)
+takes_0x51_then_sti(struct sim_guest *g)
 {
 	takes_0x51(g);
 	sti_shadow(g);
@@ -704,7 +691,7 @@ START_TEST(an_emulated_instruction_ends_the_shadow)
 END_TEST
 
 static void
-device_in_shadow(uint64_t *g)
+device_in_shadow(struct sim_guest *g)
 {
 	set_fault_address(g);
 	sti_shadow(g);
@@ -753,15 +740,15 @@ START_TEST(control_registers_hide_the_hosts_bits)
 END_TEST
 
 static void
-rax_cr0_cached(uint64_t *g)
+rax_cr0_cached(struct sim_guest *g)
 {
-	g[VCPU_REGS_RAX] = 0xc0000031;		/* CD, NE */
+	g->gpr[VCPU_REGS_RAX] = 0xc0000031;		/* CD, NE */
 }
 
 static void
-rax_cr4_vmxe(uint64_t *g)
+rax_cr4_vmxe(struct sim_guest *g)
 {
-	g[VCPU_REGS_RAX] = 0x2020;
+	g->gpr[VCPU_REGS_RAX] = 0x2020;
 }
 
 START_TEST(cache_bits_are_a_shadow_and_vmxe_is_refused)
@@ -788,13 +775,13 @@ START_TEST(cache_bits_are_a_shadow_and_vmxe_is_refused)
 END_TEST
 
 static void
-rax_cr0_unpaged(uint64_t *g)
+rax_cr0_unpaged(struct sim_guest *g)
 {
-	g[VCPU_REGS_RAX] = 0x40000011;		/* CD; paging off */
+	g->gpr[VCPU_REGS_RAX] = 0x40000011;		/* CD; paging off */
 }
 
 static void
-cs_32(uint64_t *g)
+cs_32(struct sim_guest *g)
 {
 	(void)g;
 	sim_vmx_set(VMCS_GUEST_CS_ACCESS_RIGHTS, 0xc09b);
@@ -818,9 +805,9 @@ START_TEST(the_entry_control_follows_lma)
 END_TEST
 
 static void
-rbx_cr8(uint64_t *g)
+rbx_cr8(struct sim_guest *g)
 {
-	g[VCPU_REGS_RBX] = 7;
+	g->gpr[VCPU_REGS_RBX] = 7;
 }
 
 /* Without a virtual TPR the accesses exit. */
@@ -884,7 +871,7 @@ END_TEST
 /* --- The host ---------------------------------------------------------------------------- */
 
 static void
-junk_msrs(uint64_t *g)
+junk_msrs(struct sim_guest *g)
 {
 	(void)g;
 	/* The guest's are in force, and it changes one. */
@@ -950,7 +937,7 @@ START_TEST(a_vcpu_moves)
 	host_user_set_cpu(2);
 	ck_assert_int_eq(run_hlt(), 0);
 	ck_assert_uint_eq(sim_vmx.launches, 2);
-	ck_assert_uint_eq(sim_vmx.entered_on, 2);
+	ck_assert_uint_eq(sim.entered.cpu, 2);
 	ck_assert_uint_eq(sim_vmx.invvpids, flushes + 1);
 	/* A look at the registers takes it along, too. */
 	host_user_set_cpu(3);
@@ -1002,7 +989,7 @@ START_TEST(a_cpu_that_is_going_runs_no_guest)
 	host_user.resched = true;
 	host_user.on_resched = move_on;
 	ck_assert_int_eq(run_hlt(), 0);
-	ck_assert_uint_eq(sim_vmx.entered_on, 4);
+	ck_assert_uint_eq(sim.entered.cpu, 4);
 	stop();
 }
 END_TEST
@@ -1062,7 +1049,7 @@ END_TEST
 START_TEST(every_vcpu_has_its_own_tag)
 {
 	machine(SIM_VMX_ALL);
-	create(8);
+	fixture_start(&f, 8);
 	for (unsigned int i = 0; i < 8; i++) {
 		f.run.vrp_vcpu_id = i;
 		f.run.vrp_continue = 0;

@@ -27,7 +27,7 @@ UNIT_INCLUDE	:= -Itests/unit/sim -Itests/unit -Isrc/core -Isrc/svm -Isrc \
 		-Ibuild/include -Ibuild/gen
 # The simulated CPU takes the place of the headers with the real instructions:
 # it comes first and has their include guards.
-UNIT_SIM	:= $(patsubst %,-include %,$(wildcard tests/unit/sim/*.h))
+UNIT_SIM	:= $(patsubst %,-include tests/unit/sim/%_cpu.h,svm vmx)
 UNIT_LIBS	:= $(shell pkg-config --libs check 2>/dev/null || echo -lcheck)
 
 UNIT_TESTS	:= $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))

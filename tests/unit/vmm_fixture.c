@@ -36,16 +36,21 @@ fixture_create_params(struct fixture *f, struct vm_create_params *p,
 }
 
 void
-fixture_start(struct fixture *f, bool all_features, size_t ncpus)
+fixture_reset(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	host_user_reset();
+	sim_start(sim_machine);
+	if (fixture_machine != NULL)
+		fixture_machine();
+}
+
+void
+fixture_start(struct fixture *f, size_t ncpus)
 {
 	struct vm_create_params p;
 
-	memset(f, 0, sizeof(*f));
-	host_user_reset();
-	sim_reset();
-	sim_svm_reset(all_features);
-	if (fixture_machine != NULL)
-		fixture_machine();
+	fixture_reset(f);
 	f->mem = mmap(NULL, FIXTURE_MEM, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(f->mem, MAP_FAILED);
@@ -63,6 +68,10 @@ fixture_stop(struct fixture *f)
 {
 	vmm_close(&f->session);
 	ck_assert(!host_user.cpus_on);
+	if (sim_machine->vmx) {
+		ck_assert_uint_eq(sim_vmx.write_errors, 0);
+		ck_assert_uint_eq(sim_vmx.failed, 0);
+	}
 	vmm_detach();
 	ck_assert_int_eq(host_user.alloc_live, 0);
 	ck_assert_int_eq(host_user.as_live, 0);
@@ -71,12 +80,12 @@ fixture_stop(struct fixture *f)
 }
 
 int
-fixture_run(struct fixture *f, sim_guest *guest, void *arg, uint16_t irq)
+fixture_run(struct fixture *f, sim_code *guest, void *arg, uint16_t irq)
 {
 	int err;
 
-	sim_svm.guest = guest;
-	sim_svm.arg = arg;
+	sim.guest = guest;
+	sim.arg = arg;
 	f->run.vrp_irq = irq;
 	err = fixture_ioctl(f, VMM_IOC_RUN, &f->run);
 	f->run.vrp_continue = 1;
@@ -179,37 +188,25 @@ fixture_real_mode(struct fixture *f, uint16_t rip)
 /* --- Guests as lists of exits ---------------------------------------------- */
 
 void
-script_guest(struct vmcb *vmcb, uint64_t *gpr, void *arg)
+script_guest(struct sim_guest *g, void *arg)
 {
-	static const struct step halt = { AT(SVM_VMEXIT_HLT, "\xf4") };
+	static const struct step halt = { AT(EXIT_HLT, "\xf4") };
 	struct script *s = arg;
 	const struct step *step = s->at < s->steps ? &s->step[s->at] : &halt;
 
 	if (s->at == SCRIPT_MAX)
 		host_user_panic("the guest is entered again and again");
-	s->seen[s->at] = sim_svm.entered;
-	memcpy(s->gpr[s->at], gpr, sizeof(s->gpr[0]));
+	s->seen[s->at] = sim.entered;
 	s->at++;
+	g->exit = step->exit;
+	g->insn = step->insn;
+	g->code = step->code;
+	g->interrupted = step->interrupted;
 	if (step->act != NULL)
-		step->act(vmcb, gpr);
-	vmcb->exitcode = step->code;
-	vmcb->exitintinfo = step->intinfo;
-	vmcb->exitinfo1 = step->info1;
-	vmcb->exitinfo2 = step->info2;
-	if (step->insn == NULL)
-		return;
-	memcpy(s->mem + vmcb->cs.base + vmcb->rip, step->insn, step->len);
-	if (sim_svm.nrip_save)
-		vmcb->nrip = vmcb->rip + step->len;
-	if (step->code == SVM_VMEXIT_IOIO)
-		vmcb->exitinfo2 = vmcb->rip + step->len;
-	if (step->code == SVM_VMEXIT_CR0_SEL_WRITE ||
-	    step->code == SVM_VMEXIT_CR4_WRITE)
-		vmcb->exitinfo1 = sim_svm.decode_assists ? step->info1 : 0;
-	if (step->code == SVM_VMEXIT_NPF && sim_svm.decode_assists) {
-		vmcb->insn_len = (uint8_t)step->len;
-		memcpy(vmcb->insn_bytes, step->insn, step->len);
-	}
+		step->act(g);
+	if (step->insn != NULL)
+		memcpy(s->mem + g->cs_base + g->gpr[VCPU_REGS_RIP], step->insn,
+		    step->exit.insn_len);
 }
 
 int
@@ -223,27 +220,112 @@ fixture_steps(struct fixture *f, struct script *s, const struct step *steps,
 	return fixture_run(f, script_guest, s, irq);
 }
 
-int
-fixture_main(const char *suite, const TTest *const *tests, size_t n, SFun start,
-    SFun start_bare, SFun stop)
+/* --- Suites ------------------------------------------------------------------ */
+
+#define SVM_WITHOUT(what, o) \
+	{ "SVM without " what, false, SIM_SVM_ALL & ~(1u << (o)), false }
+#define VMX_WITHOUT(what, o) \
+	{ "VMX without " what, true, SIM_VMX_ALL & ~(1u << (o)), false }
+
+static const struct sim_machine machines[] = {
+	{ "SVM", false, SIM_SVM_ALL, true },
+	{ "SVM, no option", false, 0, false },
+	SVM_WITHOUT("next-RIP save", SIM_SVM_NRIP_SAVE),
+	SVM_WITHOUT("clean bits", SIM_SVM_CLEAN_BITS),
+	SVM_WITHOUT("flush by ASID", SIM_SVM_FLUSH_BY_ASID),
+	SVM_WITHOUT("decode assists", SIM_SVM_DECODE_ASSISTS),
+	{ "VMX", true, SIM_VMX_ALL, true },
+	{ "VMX, no option", true, 0, false },
+	VMX_WITHOUT("TRUE controls", SIM_VMX_TRUE_CONTROLS),
+	VMX_WITHOUT("TPR shadow", SIM_VMX_TPR_SHADOW),
+	VMX_WITHOUT("VPID", SIM_VMX_VPID),
+	VMX_WITHOUT("single-context INVVPID", SIM_VMX_INVVPID_SINGLE),
+	VMX_WITHOUT("single-context INVEPT", SIM_VMX_INVEPT_SINGLE),
+	VMX_WITHOUT("PAUSE-loop exits", SIM_VMX_PAUSE_LOOP),
+	VMX_WITHOUT("information for INS and OUTS", SIM_VMX_INS_OUTS),
+	VMX_WITHOUT("ENCLS exits", SIM_VMX_ENCLS),
+	VMX_WITHOUT("preemption timer", SIM_VMX_TIMER),
+};
+#define MACHINES	(sizeof(machines) / sizeof(machines[0]))
+_Static_assert(MACHINES == 2 + SIM_SVM_OPTIONS + 2 + SIM_VMX_OPTIONS,
+    "every option is off once");
+
+/* The set-up of each case, which is told nothing: one function a machine. */
+#define SELECT(i)	static void select_##i(void) { sim_machine = &machines[i]; }
+SELECT(0) SELECT(1) SELECT(2) SELECT(3) SELECT(4) SELECT(5) SELECT(6) SELECT(7)
+SELECT(8) SELECT(9) SELECT(10) SELECT(11) SELECT(12) SELECT(13) SELECT(14)
+SELECT(15) SELECT(16)
+static const SFun select_machine[MACHINES] = {
+	select_0, select_1, select_2, select_3, select_4, select_5, select_6,
+	select_7, select_8, select_9, select_10, select_11, select_12, select_13,
+	select_14, select_15, select_16,
+};
+
+typedef bool machine_filter(const struct sim_machine *m);
+
+static bool
+every(const struct sim_machine *m)
+{
+	(void)m;
+	return true;
+}
+
+static bool
+extreme(const struct sim_machine *m)
+{
+	return m->all || m->options == 0;
+}
+
+static bool
+svm(const struct sim_machine *m)
+{
+	return !m->vmx;
+}
+
+static int
+run_suite(const char *suite, const TTest *const *tests, size_t n, SFun start,
+    SFun stop, machine_filter *wanted)
 {
 	Suite *s = suite_create(suite);
-	TCase *with = tcase_create("all features");
-	TCase *bare = tcase_create("no optional feature");
 	SRunner *sr;
 	int failed;
 
-	tcase_add_checked_fixture(with, start, stop);
-	tcase_add_checked_fixture(bare, start_bare, stop);
-	for (size_t i = 0; i < n; i++) {
-		tcase_add_test(with, tests[i]);
-		tcase_add_test(bare, tests[i]);
+	for (size_t m = 0; m < MACHINES; m++) {
+		TCase *tc;
+
+		if (!wanted(&machines[m]))
+			continue;
+		tc = tcase_create(machines[m].name);
+		tcase_add_unchecked_fixture(tc, select_machine[m], NULL);
+		tcase_add_checked_fixture(tc, start, stop);
+		for (size_t i = 0; i < n; i++)
+			tcase_add_test(tc, tests[i]);
+		suite_add_tcase(s, tc);
 	}
-	suite_add_tcase(s, with);
-	suite_add_tcase(s, bare);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int
+fixture_main(const char *suite, const TTest *const *tests, size_t n, SFun start,
+    SFun stop)
+{
+	return run_suite(suite, tests, n, start, stop, every);
+}
+
+int
+fixture_main_extremes(const char *suite, const TTest *const *tests, size_t n,
+    SFun start, SFun stop)
+{
+	return run_suite(suite, tests, n, start, stop, extreme);
+}
+
+int
+fixture_main_svm(const char *suite, const TTest *const *tests, size_t n,
+    SFun start, SFun stop)
+{
+	return run_suite(suite, tests, n, start, stop, svm);
 }

@@ -11,7 +11,7 @@
 
 #include "host_user.h"
 #include "vm.h"
-#include "sim/svm_cpu.h"
+#include "sim/guest.h"
 
 #define FIXTURE_MEM	(4u << 20)	/* bytes of guest memory at GPA 0 */
 
@@ -25,8 +25,10 @@ struct fixture {
 
 /* Changes the simulated machine before the driver attaches, if set. */
 extern void (*fixture_machine)(void);
-/* Attach on a CPU with all features of SVM or none, open, create a VM. */
-void	fixture_start(struct fixture *f, bool all_features, size_t ncpus);
+/* The simulated machine as after reset, with nothing attached. */
+void	fixture_reset(struct fixture *f);
+/* On it: attach, open, create a VM. */
+void	fixture_start(struct fixture *f, size_t ncpus);
 /* Close, detach; nothing may be left allocated. */
 void	fixture_stop(struct fixture *f);
 
@@ -38,7 +40,7 @@ void	fixture_create_params(struct fixture *f, struct vm_create_params *p,
 /* All below is about the vCPU that run.vrp_vcpu_id names, at first 0. */
 
 /* RUN with `guest` inside; vrp_irq as given. The ioctl's result. */
-int	fixture_run(struct fixture *f, sim_guest *guest, void *arg,
+int	fixture_run(struct fixture *f, sim_code *guest, void *arg,
 	    uint16_t irq);
 /* The registers, all groups. */
 void	fixture_regs(struct fixture *f, struct vcpu_reg_state *regs);
@@ -49,6 +51,9 @@ const char *fixture_refused(struct fixture *f);
 /* RESETCPU to flat 64-bit mode at RIP, page tables identity-mapped in mem. */
 void	fixture_long_mode(struct fixture *f, uint64_t rip);
 
+/* RESETCPU to real mode at RIP, segments based at 0. */
+void	fixture_real_mode(struct fixture *f, uint16_t rip);
+
 /* --- Guests as lists of exits ---------------------------------------------- */
 
 /*
@@ -57,15 +62,16 @@ void	fixture_long_mode(struct fixture *f, uint64_t rip);
  * its features allow. act() runs first and may change registers.
  */
 struct step {
-	uint64_t code;
-	const char *insn;	/* `len` bytes; NULL: no instruction exits */
-	unsigned int len;
-	uint64_t info1, info2;	/* exit information */
-	uint64_t intinfo;	/* the delivery that the exit cuts short */
-	void	(*act)(struct vmcb *vmcb, uint64_t *gpr);
+	struct exit_info exit;	/* the kind, and what this kind has */
+	const char *insn;	/* exit.insn_len bytes; NULL: no instruction exits */
+	uint64_t code;		/* the CPU's number instead of exit.kind */
+	uint64_t interrupted;	/* EV_*: the delivery that the exit cuts short */
+	void	(*act)(struct sim_guest *g);
 };
-/* An exit at an instruction, given as a string of its bytes. */
-#define AT(exit, bytes)	.code = (exit), .insn = (bytes), .len = sizeof(bytes) - 1
+/* An exit of a kind; at an instruction, given as a string of its bytes. */
+#define EXITS(what)	.exit.kind = (what)
+#define AT(what, bytes) \
+	EXITS(what), .exit.insn_len = sizeof(bytes) - 1, .insn = (bytes)
 
 /* When the steps are over, the guest halts. */
 #define SCRIPT_MAX	24
@@ -74,10 +80,9 @@ struct script {
 	unsigned int steps;
 	unsigned int at;		/* entries so far */
 	uint8_t	*mem;
-	struct vmcb seen[SCRIPT_MAX];	/* as each entry found it */
-	uint64_t gpr[SCRIPT_MAX][VCPU_REGS_NGPRS];
+	struct sim_guest seen[SCRIPT_MAX];	/* as each entry found it */
 };
-sim_guest script_guest;			/* arg: struct script */
+sim_code script_guest;			/* arg: struct script */
 
 /* RUN through the steps; the ioctl's result. script is reset. */
 int	fixture_steps(struct fixture *f, struct script *s,
@@ -85,22 +90,19 @@ int	fixture_steps(struct fixture *f, struct script *s,
 #define RUN_STEPS(f, s, steps, irq) \
 	fixture_steps(f, s, steps, sizeof(steps) / sizeof((steps)[0]), irq)
 
-/* RESETCPU to real mode at RIP, segments based at 0. */
-void	fixture_real_mode(struct fixture *f, uint16_t rip);
-
-/* EVENTINJ and EXITINTINFO (APM 2 15.20): an event without and with a code. */
-#define HW_INTR(vector)		(0x80000000ULL | (vector))
-#define HW_NMI			(0x80000202ULL)
-#define HW_EXC(vector)		(0x80000300ULL | (vector))
-#define HW_SOFT(vector)		(0x80000400ULL | (vector))
-#define HW_EXC_CODE(vector, code) \
-	(0x80000b00ULL | (vector) | (uint64_t)(code) << 32)
+/* --- Suites ------------------------------------------------------------------ */
 
 /*
- * main() of a suite whose tests each run twice: on a CPU with all features of
- * SVM and on one without.
+ * main() of a suite whose tests each run on every simulated machine: each
+ * vendor's CPU with all its options, with none, and with each off in turn.
  */
 int	fixture_main(const char *suite, const TTest *const *tests, size_t n,
-	    SFun start, SFun start_bare, SFun stop);
+	    SFun start, SFun stop);
+/* On each vendor's CPU with all options and with none. */
+int	fixture_main_extremes(const char *suite, const TTest *const *tests,
+	    size_t n, SFun start, SFun stop);
+/* As fixture_main(), on AMD's only. */
+int	fixture_main_svm(const char *suite, const TTest *const *tests, size_t n,
+	    SFun start, SFun stop);
 
 #endif /* VMM_FIXTURE_H */

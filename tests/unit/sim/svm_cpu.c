@@ -4,6 +4,7 @@
  * of the test, and the part of #VMEXIT that the driver relies on.
  */
 #include "svm_cpu.h"
+#include "guest.h"
 
 #define EFER		0xc0000080u
 #define EFER_SVME	(1ULL << 12)
@@ -27,20 +28,45 @@
 #define CAPS_DECODE	(1u << 7)
 
 struct sim_svm sim_svm;
-/* Several threads may be inside, for tests that look at nothing else. */
-static pthread_mutex_t note_lock = PTHREAD_MUTEX_INITIALIZER;
+
+bool
+sim_svm_has(enum sim_svm_option o)
+{
+	return sim_svm.options >> o & 1;
+}
 
 void
-sim_svm_reset(bool all_features)
+sim_svm_reset(unsigned int options)
 {
+	static const uint32_t bit[SIM_SVM_OPTIONS] = {
+		[SIM_SVM_NRIP_SAVE] = CAPS_NRIP,
+		[SIM_SVM_CLEAN_BITS] = CAPS_CLEAN,
+		[SIM_SVM_FLUSH_BY_ASID] = CAPS_FLUSH,
+		[SIM_SVM_DECODE_ASSISTS] = CAPS_DECODE,
+	};
 	uint32_t edx = CAPS_NP;
 
 	memset(&sim_svm, 0, sizeof(sim_svm));
-	if (all_features)
-		edx |= CAPS_NRIP | CAPS_CLEAN | CAPS_FLUSH | CAPS_DECODE;
-	sim_svm.nrip_save = sim_svm.decode_assists = sim_svm.clean_bits =
-	    sim_svm.flush_by_asid = all_features;
+	sim_svm.options = options;
+	for (unsigned int i = 0; i < SIM_SVM_OPTIONS; i++)
+		if (sim_svm_has(i))
+			edx |= bit[i];
+	sim_tells.length = sim_svm_has(SIM_SVM_NRIP_SAVE);
+	sim_tells.operands = sim_tells.bytes =
+	    sim_svm_has(SIM_SVM_DECODE_ASSISTS);
 	sim_cpuid_set(0x8000000a, UINT32_MAX, 1, SIM_ASIDS, 0, edx);
+}
+
+const struct vmcb *
+sim_svm_entered(void)
+{
+	return &sim_svm.cpu[sim.entered.cpu].entered;
+}
+
+struct vmcb *
+sim_svm_vmcb(void)
+{
+	return sim_svm.cpu[host_cpu()].inside;
 }
 
 void
@@ -84,16 +110,6 @@ virtual_irq(const struct vmcb *vmcb)
 {
 	return vmcb->vintr & VMCB_VINTR_IRQ &&
 	    !(vmcb->intercept_misc1 & INTERCEPT1_VINTR);
-}
-
-uint64_t
-sim_svm_event(const struct vmcb *entered)
-{
-	if (!virtual_irq(entered))
-		return entered->eventinj;
-	if (entered->eventinj != 0)
-		host_user_panic("an event beside a virtual interrupt");
-	return 1u << 31 | (entered->vintr >> VMCB_VINTR_VECTOR_SHIFT & 0xff);
 }
 
 /* The guest takes it as soon as it can (APM 2 15.21.4). */
@@ -160,7 +176,7 @@ check_clean(const struct vmcb *vmcb)
 {
 	const struct sim_svm_cpu *c = &sim_svm.cpu[host_cpu()];
 
-	if (!sim_svm.clean_bits && vmcb->clean != 0)
+	if (!sim_svm_has(SIM_SVM_CLEAN_BITS) && vmcb->clean != 0)
 		host_user_panic("clean bits %#x on a CPU without them", vmcb->clean);
 	if (c->vmcb != vmcb)
 		return;
@@ -172,24 +188,205 @@ check_clean(const struct vmcb *vmcb)
 			    vmcb->clean, cached[i].offset);
 }
 
-/* Nobody else's translations may carry the ASID. */
-static void
+/* Nobody else's translations may carry the ASID. True: nor this guest's. */
+static bool
 check_asid(const struct vmcb *vmcb)
 {
 	struct sim_svm_cpu *c = &sim_svm.cpu[host_cpu()];
+	const struct vmcb **owner = &c->asid[vmcb->guest_asid];
+	bool flushed;
 
 	if (vmcb->tlb_control == VMCB_TLB_FLUSH_ALL)
 		memset(c->asid, 0, sizeof(c->asid));
-	else if (vmcb->tlb_control != VMCB_TLB_NONE && !sim_svm.flush_by_asid)
+	else if (vmcb->tlb_control != VMCB_TLB_NONE &&
+	    !sim_svm_has(SIM_SVM_FLUSH_BY_ASID))
 		host_user_panic("TLB control %u on a CPU without it",
 		    vmcb->tlb_control);
 	else if (vmcb->tlb_control == VMCB_TLB_FLUSH_ASID)
-		c->asid[vmcb->guest_asid] = NULL;
-	if (c->asid[vmcb->guest_asid] != NULL &&
-	    c->asid[vmcb->guest_asid] != vmcb)
+		*owner = NULL;
+	if (*owner != NULL && *owner != vmcb)
 		host_user_panic("ASID %u has another's translations",
 		    vmcb->guest_asid);
-	c->asid[vmcb->guest_asid] = vmcb;
+	flushed = *owner == NULL;
+	*owner = vmcb;
+	return flushed;
+}
+
+/* --- The guest of the test ---------------------------------------------------- */
+
+/* Events of the tests and EVENTINJ (APM 2 15.20). */
+static const uint8_t event_type[] = {
+	[SIM_INTR] = VMCB_EVENTINJ_TYPE_INTR, [SIM_NMI] = VMCB_EVENTINJ_TYPE_NMI,
+	[SIM_EXC] = VMCB_EVENTINJ_TYPE_EXCEPTION,
+	[SIM_INT_N] = VMCB_EVENTINJ_TYPE_SOFT,
+};
+
+static uint64_t
+event_to_svm(uint64_t ev)
+{
+	if (ev == 0)
+		return 0;
+	return VMCB_EVENTINJ_V | EV_VECTOR(ev) |
+	    (uint64_t)event_type[EV_TYPE(ev)] << VMCB_EVENTINJ_TYPE_SHIFT |
+	    (ev & EV_HAS_CODE ? VMCB_EVENTINJ_EV : 0) |
+	    (uint64_t)EV_ERROR(ev) << VMCB_EVENTINJ_ERROR_SHIFT;
+}
+
+static uint64_t
+event_from_svm(uint64_t hw)
+{
+	unsigned int type = (hw & VMCB_EVENTINJ_TYPE_MASK) >>
+	    VMCB_EVENTINJ_TYPE_SHIFT;
+	enum sim_event e = SIM_INTR;
+
+	if (!(hw & VMCB_EVENTINJ_V))
+		return 0;
+	while (event_type[e] != type)
+		e++;
+	return EV(e, hw & VMCB_EVENTINJ_VECTOR_MASK) |
+	    (hw & VMCB_EVENTINJ_EV ? EV_HAS_CODE |
+	    (hw & VMCB_EVENTINJ_ERROR_MASK) : 0);
+}
+
+/* An interrupt comes by EVENTINJ or as a virtual one, not both. */
+static uint64_t
+event_of_entry(const struct vmcb *vmcb)
+{
+	if (!virtual_irq(vmcb))
+		return event_from_svm(vmcb->eventinj);
+	if (vmcb->eventinj != 0)
+		host_user_panic("an event beside a virtual interrupt");
+	return EV_INTR(vmcb->vintr >> VMCB_VINTR_VECTOR_SHIFT & 0xff);
+}
+
+/* The window: a virtual interrupt whose intercept is on, whatever the TPR. */
+static bool
+window_of_entry(const struct vmcb *vmcb)
+{
+	bool wanted = vmcb->intercept_misc1 & INTERCEPT1_VINTR;
+
+	if (wanted && (vmcb->vintr & (VMCB_VINTR_IRQ | VMCB_VINTR_IGN_TPR)) !=
+	    (VMCB_VINTR_IRQ | VMCB_VINTR_IGN_TPR))
+		host_user_panic("the window would not open");
+	return wanted;
+}
+
+static void
+load_guest(struct sim_guest *g, const struct vmcb *vmcb, const uint64_t *gpr)
+{
+	memset(g, 0, sizeof(*g));
+	memcpy(g->gpr, gpr, sizeof(g->gpr));
+	g->gpr[VCPU_REGS_RAX] = vmcb->rax;
+	g->gpr[VCPU_REGS_RSP] = vmcb->rsp;
+	g->gpr[VCPU_REGS_RIP] = vmcb->rip;
+	g->gpr[VCPU_REGS_RFLAGS] = vmcb->rflags;
+	g->cr0 = vmcb->cr0;
+	g->cr2 = vmcb->cr2;
+	g->cr3 = vmcb->cr3;
+	g->cr4 = vmcb->cr4;
+	g->efer = vmcb->efer & ~EFER_SVME;
+	g->pat = vmcb->g_pat;
+	g->dr6 = vmcb->dr6;
+	g->dr7 = vmcb->dr7;
+	g->cs_base = vmcb->cs.base;
+	g->shadow = vmcb->interrupt_shadow & VMCB_SHADOW_INTERRUPT;
+	g->event = event_of_entry(vmcb);
+	g->tsc_offset = vmcb->tsc_offset;
+	g->window = window_of_entry(vmcb);
+}
+
+static void
+store_guest(const struct sim_guest *g, struct vmcb *vmcb, uint64_t *gpr)
+{
+	/* VMRUN does not touch what RAX and the like have in gpr[]. */
+	for (unsigned int i = 0; i < VCPU_REGS_NGPRS; i++)
+		if (i != VCPU_REGS_RAX && i != VCPU_REGS_RSP &&
+		    i != VCPU_REGS_RIP && i != VCPU_REGS_RFLAGS)
+			gpr[i] = g->gpr[i];
+	vmcb->rax = g->gpr[VCPU_REGS_RAX];
+	vmcb->rsp = g->gpr[VCPU_REGS_RSP];
+	vmcb->rip = g->gpr[VCPU_REGS_RIP];
+	vmcb->rflags = g->gpr[VCPU_REGS_RFLAGS];
+	vmcb->dr6 = g->dr6;
+	vmcb->dr7 = g->dr7;
+	vmcb->interrupt_shadow = g->shadow ? VMCB_SHADOW_INTERRUPT : 0;
+}
+
+/* --- #VMEXIT ------------------------------------------------------------------ */
+
+uint64_t
+sim_svm_code(const struct exit_info *x)
+{
+	if (x->kind == EXIT_CR_ACCESS)
+		return x->cr.cr == 4 ? SVM_VMEXIT_CR4_WRITE :
+		    SVM_VMEXIT_CR0_SEL_WRITE;
+	for (uint64_t code = 0; code <= SVM_VMEXIT_NPF; code++)
+		if (svm_exit_kind(code) == x->kind)
+			return code;
+	return SIM_NO_NUMBER;
+}
+
+static uint64_t
+io_info(const struct exit_info *x)
+{
+	static const uint8_t seg[] = {
+		[SREG_ES] = VMCB_IOIO_SEG_ES, [SREG_CS] = VMCB_IOIO_SEG_CS,
+		[SREG_SS] = VMCB_IOIO_SEG_SS, [SREG_DS] = VMCB_IOIO_SEG_DS,
+		[SREG_FS] = VMCB_IOIO_SEG_FS, [SREG_GS] = VMCB_IOIO_SEG_GS,
+	};
+
+	return (uint64_t)x->io.port << VMCB_IOIO_PORT_SHIFT |
+	    (x->io.size == 4 ? VMCB_IOIO_SZ32 : x->io.size == 2 ?
+	    VMCB_IOIO_SZ16 : VMCB_IOIO_SZ8) |
+	    (x->io.addr_size == 8 ? VMCB_IOIO_A64 : x->io.addr_size == 4 ?
+	    VMCB_IOIO_A32 : x->io.addr_size == 2 ? VMCB_IOIO_A16 : 0) |
+	    (x->io.in ? VMCB_IOIO_IN : 0) | (x->io.rep ? VMCB_IOIO_REP : 0) |
+	    (x->io.string ? VMCB_IOIO_STR : 0) |
+	    (uint64_t)(sim_svm_has(SIM_SVM_DECODE_ASSISTS) && x->io.string ?
+	    seg[x->io.seg] : 0) << VMCB_IOIO_SEG_SHIFT;
+}
+
+/* What the CPU tells of an exit, as far as its features go (APM 2 15.7-15.9). */
+static void
+store_exit(const struct sim_guest *g, struct vmcb *vmcb)
+{
+	const struct exit_info *x = &g->exit;
+	uint64_t next = vmcb->rip + x->insn_len;
+
+	vmcb->exitintinfo = event_to_svm(g->interrupted);
+	vmcb->exitcode = g->code != 0 ? g->code : sim_svm_code(x);
+	if (vmcb->exitcode == SIM_NO_NUMBER)
+		host_user_panic("SVM has no exit %s", exit_policy[x->kind].name);
+	if (sim_svm_has(SIM_SVM_NRIP_SAVE) && x->insn_len != 0)
+		vmcb->nrip = sim_svm.nrip_half ? (uint32_t)next : next;
+	switch (x->kind) {
+	case EXIT_IO:
+		vmcb->exitinfo1 = io_info(x);
+		vmcb->exitinfo2 = next;
+		break;
+	case EXIT_MSR:
+		vmcb->exitinfo1 = x->msr.write;
+		break;
+	case EXIT_CR_ACCESS:
+		if (sim_svm_has(SIM_SVM_DECODE_ASSISTS) && x->cr.op == CR_MOV_TO)
+			vmcb->exitinfo1 = VMCB_CRINFO_MOV | x->cr.gpr;
+		break;
+	case EXIT_EXCEPTION_AC:
+		vmcb->exitinfo1 = x->exc.error;
+		break;
+	case EXIT_STAGE2_FAULT:
+		vmcb->exitinfo1 = VMCB_NPF_U |
+		    (x->npf.access & STAGE2_W ? VMCB_NPF_W : 0) |
+		    (x->npf.access & STAGE2_X ? VMCB_NPF_I : 0);
+		vmcb->exitinfo2 = x->npf.gpa;
+		if (sim_svm_has(SIM_SVM_DECODE_ASSISTS) && g->insn != NULL) {
+			vmcb->insn_len = x->insn_len;
+			memcpy(vmcb->insn_bytes, g->insn, x->insn_len);
+		}
+		break;
+	default:
+		break;
+	}
 }
 
 void
@@ -198,6 +395,7 @@ svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa)
 	struct vmcb *vmcb = host_pa_to_va(vmcb_pa);
 	struct sim_cpu *cpu = &sim_cpu[host_cpu()];
 	struct sim_svm_cpu *c = &sim_svm.cpu[host_cpu()];
+	struct sim_guest g;
 
 	if (!(cpu_rdmsr(EFER) & EFER_SVME))
 		host_user_panic("#UD in the host: VMRUN without SVME");
@@ -207,24 +405,24 @@ svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa)
 	if (refused(vmcb)) {
 		/* Whether the TLB was flushed before, nobody says. */
 		vmcb->exitcode = (uint64_t)-1;
-		sim_svm.refused++;
+		sim.refused++;
 		return;
 	}
 	check_clean(vmcb);
-	check_asid(vmcb);
-	pthread_mutex_lock(&note_lock);
-	sim_svm.entries++;
-	sim_svm.entered = *vmcb;
-	sim_svm.entered_on = host_cpu();
-	pthread_mutex_unlock(&note_lock);
+	c->entered = *vmcb;
+	c->inside = vmcb;
+	load_guest(&g, vmcb, gpr);
+	g.flushed = check_asid(vmcb);
 	take_virtual_irq(vmcb);
 	vmcb->exitcode = 0;
 	vmcb->exitinfo1 = vmcb->exitinfo2 = vmcb->exitintinfo = 0;
 	vmcb->nrip = 0;
 	vmcb->insn_len = 0;
 	vmcb->eventinj = 0;
-	vmcb->interrupt_shadow = 0;
-	sim_svm.guest(vmcb, gpr, sim_svm.arg);
+	sim_run_guest(&g);
+	store_guest(&g, vmcb, gpr);
+	if (g.exit.kind != SIM_EXITED)
+		store_exit(&g, vmcb);
 	/* Debug registers of the host are not kept (APM 2 15.6). */
 	cpu->dr6 = vmcb->dr6;
 	cpu->dr7 = DR7_OFF;

@@ -2,8 +2,8 @@
 /*
  * sim/svm_cpu.h - simulated SVM behind the names of src/svm/svm_cpu.h.
  *
- * A "guest" is a C function of the test: it gets the VMCB as VMRUN would load
- * it, does what its instructions would do, and leaves an exit code behind.
+ * Tests of SVM itself may look at the VMCB: sim_svm_entered() is how VMRUN
+ * found it, and a guest can change sim_svm_vmcb().
  */
 #ifndef SVM_CPU_H
 #define SVM_CPU_H
@@ -18,16 +18,23 @@ void	svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa);
 
 /* --- For tests ------------------------------------------------------------ */
 
-/* Fills exitcode and the like; gpr[] is in ABI order. */
-typedef void sim_guest(struct vmcb *vmcb, uint64_t *gpr, void *arg);
-
 #define SIM_ASIDS	64	/* the host's 0 included */
+
+/* What a CPU can do beyond the minimum (CPUID 0x8000000A EDX). */
+enum sim_svm_option {
+	SIM_SVM_NRIP_SAVE, SIM_SVM_CLEAN_BITS, SIM_SVM_FLUSH_BY_ASID,
+	SIM_SVM_DECODE_ASSISTS,
+	SIM_SVM_OPTIONS
+};
+#define SIM_SVM_ALL	((1u << SIM_SVM_OPTIONS) - 1)
 
 /* What one CPU remembers between two VMRUNs. */
 struct sim_svm_cpu {
 	bool	 gif_clear;
 	const struct vmcb *vmcb;	/* the last one, as it was at its exit */
 	struct vmcb left;
+	struct vmcb entered;		/* as VMRUN found it the last time */
+	struct vmcb *inside;		/* of the guest that is inside */
 	const struct vmcb *asid[SIM_ASIDS];	/* who filled the TLB */
 };
 
@@ -36,26 +43,22 @@ struct sim_svm_cpu {
  * something that has changed, an ASID with another vCPU's translations.
  */
 struct sim_svm {
-	sim_guest *guest;
-	void	*arg;
-	uint64_t entries;	/* VMRUNs that the CPU accepted */
-	uint64_t refused;	/* and those it did not */
-	/* The control block as VMRUN saw it the last time. */
-	struct vmcb entered;
-	unsigned int entered_on;	/* CPU */
+	unsigned int options;
 	struct sim_svm_cpu cpu[HOST_USER_CPUS];
-	/* What this CPU can do beyond the minimum (CPUID 0x8000000A EDX). */
-	bool	 nrip_save, decode_assists, clean_bits, flush_by_asid;
+	/* NRIP of a guest outside 64-bit mode: the low half only. */
+	bool	 nrip_half;
 };
 extern struct sim_svm sim_svm;
 
-/*
- * The event that an entry brings, in the form of EVENTINJ; 0: none. A virtual
- * interrupt whose intercept is off is one.
- */
-uint64_t sim_svm_event(const struct vmcb *entered);
+/* Of the last VMRUN on any CPU; of the guest inside on this one. */
+const struct vmcb *sim_svm_entered(void);
+struct vmcb *sim_svm_vmcb(void);
 
-/* Before the driver attaches: a CPU with all features, or with none. */
-void	sim_svm_reset(bool all_features);
+bool	sim_svm_has(enum sim_svm_option o);
+/* Before the driver attaches, after sim_reset(): an AMD CPU. */
+void	sim_svm_reset(unsigned int options);
+struct exit_info;
+/* EXITCODE of an exit; SIM_NO_NUMBER: SVM has none such. */
+uint64_t sim_svm_code(const struct exit_info *x);
 
 #endif /* SVM_CPU_H */

@@ -4,6 +4,7 @@
  * driver could fail, the guest of the test, and what an exit does.
  */
 #include "vmx_cpu.h"
+#include "guest.h"
 #include "vmcs.h"
 #include "vmx_controls.h"
 
@@ -19,6 +20,7 @@
 #define RFLAGS_IF	(1ULL << 9)
 #define RFLAGS_MB1	2u
 #define REVISION	0x5eu
+#define KNOWN		0x766d6373766d6373ULL
 #define SHADOW		(VMX_INTERRUPTIBILITY_STI | VMX_INTERRUPTIBILITY_MOV_SS)
 #define EPTP_WB_4	0x1eu		/* write-back, four levels */
 #define REASON_GUEST_STATE 0x80000021u
@@ -48,8 +50,8 @@ here(void)
 	return &sim_vmx.cpu[host_cpu()];
 }
 
-static bool
-has(enum sim_vmx_option o)
+bool
+sim_vmx_has(enum sim_vmx_option o)
 {
 	return sim_vmx.options >> o & 1;
 }
@@ -73,26 +75,26 @@ set_capabilities(void)
 	uint32_t proc2_may = PROC2_MAY;
 	uint64_t ept = 0x06334141 & ~(1ULL << 25), vpid = 0;
 
-	if (!has(SIM_VMX_TIMER))
+	if (!sim_vmx_has(SIM_VMX_TIMER))
 		pin_may &= ~VMX_PIN_PREEMPTION_TIMER;
-	if (!has(SIM_VMX_TPR_SHADOW))
+	if (!sim_vmx_has(SIM_VMX_TPR_SHADOW))
 		proc_may &= ~VMX_PROC_USE_TPR_SHADOW;
-	if (!has(SIM_VMX_VPID))
+	if (!sim_vmx_has(SIM_VMX_VPID))
 		proc2_may &= ~VMX_PROC2_VPID;
-	if (!has(SIM_VMX_PAUSE_LOOP))
+	if (!sim_vmx_has(SIM_VMX_PAUSE_LOOP))
 		proc2_may &= ~VMX_PROC2_PAUSE_LOOP;
-	if (!has(SIM_VMX_ENCLS))
+	if (!sim_vmx_has(SIM_VMX_ENCLS))
 		proc2_may &= ~VMX_PROC2_ENCLS;
-	if (has(SIM_VMX_INVEPT_SINGLE))
+	if (sim_vmx_has(SIM_VMX_INVEPT_SINGLE))
 		ept |= VMX_EPT_VPID_CAP_INVEPT_SINGLE;
-	if (has(SIM_VMX_VPID))
+	if (sim_vmx_has(SIM_VMX_VPID))
 		vpid = VMX_EPT_VPID_CAP_INVVPID | VMX_EPT_VPID_CAP_INVVPID_ALL;
-	if (has(SIM_VMX_VPID) && has(SIM_VMX_INVVPID_SINGLE))
+	if (sim_vmx_has(SIM_VMX_VPID) && sim_vmx_has(SIM_VMX_INVVPID_SINGLE))
 		vpid |= VMX_EPT_VPID_CAP_INVVPID_SINGLE;
 	sim_msr_set(0x480, REVISION | 4096ULL << VMX_BASIC_SIZE_SHIFT |
 	    6ULL << VMX_BASIC_MEMORY_TYPE_SHIFT |
-	    (has(SIM_VMX_TRUE_CONTROLS) ? VMX_BASIC_TRUE_CONTROLS : 0) |
-	    (has(SIM_VMX_INS_OUTS) ? VMX_BASIC_INS_OUTS : 0));
+	    (sim_vmx_has(SIM_VMX_TRUE_CONTROLS) ? VMX_BASIC_TRUE_CONTROLS : 0) |
+	    (sim_vmx_has(SIM_VMX_INS_OUTS) ? VMX_BASIC_INS_OUTS : 0));
 	for (unsigned int i = 0; i < 4; i++) {
 		uint64_t may = (uint64_t)(i == 0 ? pin_may : i == 1 ? proc_may :
 		    capability[i].may) << 32;
@@ -100,9 +102,9 @@ set_capabilities(void)
 		/* CPUs before the TRUE ones: what they need of CR3 exits is on
 		 * then, so only ones that can do without are simulated. */
 		sim_msr_set(capability[i].index, may |
-		    (has(SIM_VMX_TRUE_CONTROLS) ? capability[i].must :
+		    (sim_vmx_has(SIM_VMX_TRUE_CONTROLS) ? capability[i].must :
 		    capability[i].true_must));
-		if (has(SIM_VMX_TRUE_CONTROLS))
+		if (sim_vmx_has(SIM_VMX_TRUE_CONTROLS))
 			sim_msr_set(capability[i].true_index,
 			    may | capability[i].true_must);
 	}
@@ -120,6 +122,8 @@ sim_vmx_reset(unsigned int options)
 {
 	memset(&sim_vmx, 0, sizeof(sim_vmx));
 	sim_vmx.options = options;
+	sim_tells.length = sim_tells.operands = true;
+	sim_tells.bytes = false;
 	host_user.on_cr4_change = change_cr4;
 	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
 		sim_vmx.cpu[cpu].cr3 = 0x1000000 + cpu * 0x1000ULL;
@@ -138,6 +142,16 @@ sim_vmx_reset(unsigned int options)
 
 /* --- The VMCS ---------------------------------------------------------------- */
 
+/* By encoding, place + 1 in vmcs_fields[]; 0: no field. */
+static uint16_t places[0x8000];
+
+__attribute__((constructor)) static void
+find_places(void)
+{
+	for (unsigned int i = 0; i < vmcs_fields_count; i++)
+		places[vmcs_fields[i].encoding] = (uint16_t)(i + 1);
+}
+
 /* The field's place; SIM_FIELDS: this CPU has none. */
 static unsigned int
 place(uint32_t field)
@@ -154,12 +168,10 @@ place(uint32_t field)
 	unsigned int i;
 
 	for (i = 0; i < sizeof(maybe) / sizeof(maybe[0]); i++)
-		if (maybe[i].field == field && !has(maybe[i].needs))
+		if (maybe[i].field == field && !sim_vmx_has(maybe[i].needs))
 			return SIM_FIELDS;
-	for (i = 0; i < vmcs_fields_count; i++)
-		if (vmcs_fields[i].encoding == field)
-			return i;
-	return SIM_FIELDS;
+	return field < sizeof(places) / sizeof(places[0]) && places[field] != 0 ?
+	    places[field] - 1u : SIM_FIELDS;
 }
 
 static struct sim_vmcs *
@@ -201,7 +213,7 @@ sim_vmx_set(uint32_t field, uint64_t value)
 uint64_t
 sim_vmx_entered(uint32_t field)
 {
-	return sim_vmx.entered.field[place(field)];
+	return sim_vmx.cpu[sim.entered.cpu].entered.field[place(field)];
 }
 
 uint64_t
@@ -229,26 +241,25 @@ vmx_vmwrite(uint32_t field, uint64_t value)
 static struct sim_vmcs *
 find(uint64_t pa)
 {
-	struct sim_vmcs *s, *unused = NULL;
+	struct sim_vmcs *s = host_pa_to_va(pa);
 
 	if (pa % 4096 != 0)
 		host_user_panic("a VMCS at %#llx", (unsigned long long)pa);
-	if ((*(uint32_t *)host_pa_to_va(pa) & 0x7fffffff) != REVISION)
+	if (s->revision != REVISION)
 		host_user_panic("a VMCS without the revision");
-	for (s = sim_vmx.vmcs; s < sim_vmx.vmcs + SIM_VMCSS; s++) {
-		if (s->pa == pa)
-			return s;
-		/* A clear one may be gone with its page. */
-		if (unused == NULL && (s->pa == 0 || s->active == 0))
-			unused = s;
+	if (!here()->on)
+		host_user_panic("#UD in the host: VMX without VMXON");
+	if (s->known != KNOWN) {
+		s->active = 0;
+		s->launched = false;
+		memset(s->flushes, 0, sizeof(s->flushes));
+		/* What memory of before may look like. */
+		memset(s->field, 0x5a, sizeof(s->field));
+		s->known = KNOWN;
 	}
-	if (unused == NULL)
-		host_user_panic("too many VMCSs");
-	memset(unused, 0, sizeof(*unused));
-	/* What memory of before may look like. */
-	memset(unused->field, 0x5a, sizeof(unused->field));
-	unused->pa = pa;
-	return unused;
+	if (s->active != 0 && s->active != host_cpu() + 1)
+		host_user_panic("a VMCS of another CPU");
+	return s;
 }
 
 bool
@@ -256,10 +267,7 @@ vmx_vmclear(uint64_t pa)
 {
 	struct sim_vmcs *s = find(pa);
 
-	if (!here()->on)
-		host_user_panic("#UD in the host: VMCLEAR without VMXON");
-	if (s->active != 0 && s->active != host_cpu() + 1)
-		host_user_panic("VMCLEAR on another CPU than where it is active");
+	here()->active -= s->active != 0;
 	s->active = 0;
 	s->launched = false;
 	if (here()->current == s)
@@ -272,10 +280,7 @@ vmx_vmptrld(uint64_t pa)
 {
 	struct sim_vmcs *s = find(pa);
 
-	if (!here()->on)
-		host_user_panic("#UD in the host: VMPTRLD without VMXON");
-	if (s->active != 0 && s->active != host_cpu() + 1)
-		host_user_panic("a VMCS active on two CPUs");
+	here()->active += s->active == 0;
 	s->active = host_cpu() + 1;
 	here()->current = s;
 	return true;
@@ -300,22 +305,20 @@ vmx_vmxon(uint64_t pa)
 void
 vmx_vmxoff(void)
 {
-	struct sim_vmcs *s;
-
-	for (s = sim_vmx.vmcs; s < sim_vmx.vmcs + SIM_VMCSS; s++)
-		if (s->pa != 0 && s->active == host_cpu() + 1)
-			host_user_panic("VMXOFF with a VMCS still active");
+	if (here()->active != 0)
+		host_user_panic("VMXOFF with a VMCS still active");
 	here()->on = false;
 }
 
 void
 vmx_invept(uint64_t type, uint64_t eptp)
 {
-	if (type == VMX_INVEPT_SINGLE && !has(SIM_VMX_INVEPT_SINGLE))
+	if (type == VMX_INVEPT_SINGLE && !sim_vmx_has(SIM_VMX_INVEPT_SINGLE))
 		host_user_panic("INVEPT type %u on a CPU without it",
 		    (unsigned int)type);
 	if (type == VMX_INVEPT_SINGLE && (eptp & 0xfff) != EPTP_WB_4)
 		host_user_panic("INVEPT of %#llx", (unsigned long long)eptp);
+	here()->flushes++;
 	sim_vmx.invepts++;
 }
 
@@ -324,14 +327,15 @@ vmx_invvpid(uint64_t type, uint16_t vpid)
 {
 	struct sim_vmx_cpu *c = here();
 
-	if (!has(SIM_VMX_VPID) ||
-	    (type == VMX_INVVPID_SINGLE && !has(SIM_VMX_INVVPID_SINGLE)))
+	if (!sim_vmx_has(SIM_VMX_VPID) ||
+	    (type == VMX_INVVPID_SINGLE && !sim_vmx_has(SIM_VMX_INVVPID_SINGLE)))
 		host_user_panic("INVVPID type %u on a CPU without it",
 		    (unsigned int)type);
 	if (type == VMX_INVVPID_SINGLE)
 		c->vpid[vpid] = NULL;
 	else
 		memset(c->vpid, 0, sizeof(c->vpid));
+	c->flushes++;
 	sim_vmx.invvpids++;
 }
 
@@ -362,7 +366,7 @@ controls_bad(void)
 	uint32_t event = (uint32_t)sim_vmx_get(VMCS_ENTRY_INTERRUPTION_INFO);
 
 	for (unsigned int i = 0; i < sizeof(word) / sizeof(word[0]); i++) {
-		uint64_t offer = cpu_rdmsr(has(SIM_VMX_TRUE_CONTROLS) ?
+		uint64_t offer = cpu_rdmsr(sim_vmx_has(SIM_VMX_TRUE_CONTROLS) ?
 		    word[i].true_index : word[i].index);
 		uint32_t value = (uint32_t)sim_vmx_get(word[i].field);
 
@@ -371,7 +375,7 @@ controls_bad(void)
 	}
 	if ((sim_vmx_get(VMCS_EPT_POINTER) & 0xfff) != EPTP_WB_4)
 		return true;
-	if (has(SIM_VMX_VPID) && sim_vmx_get(VMCS_VPID) == 0 &&
+	if (sim_vmx_has(SIM_VMX_VPID) && sim_vmx_get(VMCS_VPID) == 0 &&
 	    (sim_vmx_get(VMCS_PROC2_CONTROLS) & VMX_PROC2_VPID))
 		return true;
 	/* An error code with the exceptions that have one, in protected mode. */
@@ -437,10 +441,13 @@ guest_bad(void)
 	uint32_t event = (uint32_t)sim_vmx_get(VMCS_ENTRY_INTERRUPTION_INFO);
 	bool lma = sim_vmx_get(VMCS_GUEST_IA32_EFER) & EFER_LMA;
 	bool ia32e = sim_vmx_get(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_MODE;
+	uint64_t cs = sim_vmx_get(VMCS_GUEST_CS_ACCESS_RIGHTS);
 
 	if (!(cr0 & CR0_NE) || cr0 >> 32 || (cr0 & CR0_PG && !(cr0 & CR0_PE)) ||
 	    !(sim_vmx_get(VMCS_GUEST_CR4) & CR4_VMXE) || lma != ia32e ||
 	    !(rflags & RFLAGS_MB1) || (rflags & 0xffffffffffc08028))
+		return true;
+	if (ia32e && (cs & ARCH_AR_L) && (cs & ARCH_AR_DB))
 		return true;
 	if (!(rflags & RFLAGS_IF) && (state & VMX_INTERRUPTIBILITY_STI))
 		return true;
@@ -460,7 +467,7 @@ check_vpid(const struct sim_vmcs *s)
 {
 	uint64_t vpid;
 
-	if (!has(SIM_VMX_VPID))
+	if (!sim_vmx_has(SIM_VMX_VPID))
 		return;
 	vpid = sim_vmx_get(VMCS_VPID);
 	if (here()->vpid[vpid] != NULL && here()->vpid[vpid] != s)
@@ -483,11 +490,224 @@ vmx_exit(void)
 }
 
 void
-sim_vmx_exits(uint32_t reason, uint64_t qualification, unsigned int length)
+sim_vmx_exits(struct sim_guest *g, uint32_t reason, uint64_t qualification,
+    unsigned int length)
 {
+	g->exit.kind = SIM_EXITED;
 	sim_vmx_set(VMCS_EXIT_REASON, reason);
 	sim_vmx_set(VMCS_EXIT_QUALIFICATION, qualification);
 	sim_vmx_set(VMCS_EXIT_INSTRUCTION_LENGTH, length);
+}
+
+/* --- The guest of the test ---------------------------------------------------- */
+
+/* Events of the tests and the words of the VMCS (SDM 3C 25.8.3). */
+static const uint8_t event_type[] = {
+	[SIM_INTR] = VMX_INTR_INFO_TYPE_INTR, [SIM_NMI] = VMX_INTR_INFO_TYPE_NMI,
+	[SIM_EXC] = VMX_INTR_INFO_TYPE_EXCEPTION,
+	[SIM_INT_N] = VMX_INTR_INFO_TYPE_SOFT,
+};
+
+static uint32_t
+event_to_vmx(uint64_t ev)
+{
+	unsigned int type = event_type[EV_TYPE(ev)];
+
+	if (ev == 0)
+		return 0;
+	if (ev == EV_EXC(3) || ev == EV_EXC(4))
+		type = VMX_INTR_INFO_TYPE_SOFT_EXCEPTION;
+	return VMX_INTR_INFO_V | EV_VECTOR(ev) |
+	    type << VMX_INTR_INFO_TYPE_SHIFT |
+	    (ev & EV_HAS_CODE ? VMX_INTR_INFO_EV : 0);
+}
+
+static uint64_t
+event_of_entry(void)
+{
+	uint32_t hw = (uint32_t)sim_vmx_get(VMCS_ENTRY_INTERRUPTION_INFO);
+	unsigned int type = (hw & VMX_INTR_INFO_TYPE_MASK) >>
+	    VMX_INTR_INFO_TYPE_SHIFT;
+	enum sim_event e = SIM_INTR;
+
+	if (!(hw & VMX_INTR_INFO_V))
+		return 0;
+	while (event_type[e] != type)
+		e++;
+	return EV(e, hw & VMX_INTR_INFO_VECTOR_MASK) |
+	    (hw & VMX_INTR_INFO_EV ? EV_HAS_CODE |
+	    sim_vmx_get(VMCS_ENTRY_EXCEPTION_ERROR_CODE) << 32 : 0);
+}
+
+/* What MOV from a control register gives (SDM 3C 26.3). */
+static uint64_t
+read_cr(uint32_t field, uint32_t mask, uint32_t shadow)
+{
+	uint64_t m = sim_vmx_get(mask);
+
+	return (sim_vmx_get(field) & ~m) | (sim_vmx_get(shadow) & m);
+}
+
+static void
+load_guest(struct sim_guest *g, const uint64_t *gpr)
+{
+	const struct sim_cpu *cpu = &sim_cpu[host_cpu()];
+
+	memset(g, 0, sizeof(*g));
+	memcpy(g->gpr, gpr, sizeof(g->gpr));
+	g->gpr[VCPU_REGS_RSP] = sim_vmx_get(VMCS_GUEST_RSP);
+	g->gpr[VCPU_REGS_RIP] = sim_vmx_get(VMCS_GUEST_RIP);
+	g->gpr[VCPU_REGS_RFLAGS] = sim_vmx_get(VMCS_GUEST_RFLAGS);
+	g->cr0 = read_cr(VMCS_GUEST_CR0, VMCS_CR0_GUEST_HOST_MASK,
+	    VMCS_CR0_READ_SHADOW);
+	g->cr2 = cpu->cr2;
+	g->cr3 = sim_vmx_get(VMCS_GUEST_CR3);
+	g->cr4 = read_cr(VMCS_GUEST_CR4, VMCS_CR4_GUEST_HOST_MASK,
+	    VMCS_CR4_READ_SHADOW);
+	g->efer = sim_vmx_get(VMCS_GUEST_IA32_EFER);
+	g->pat = sim_vmx_get(VMCS_GUEST_IA32_PAT);
+	g->dr6 = cpu->dr6;
+	g->dr7 = sim_vmx_get(VMCS_GUEST_DR7);
+	g->cs_base = sim_vmx_get(VMCS_GUEST_CS_BASE);
+	g->shadow = sim_vmx_get(VMCS_GUEST_INTERRUPTIBILITY) & SHADOW;
+	g->event = event_of_entry();
+	g->tsc_offset = sim_vmx_get(VMCS_TSC_OFFSET);
+	g->window = sim_vmx_get(VMCS_PROC_CONTROLS) & VMX_PROC_INTR_WINDOW;
+}
+
+/* What the guest has changed itself; a test may have changed the VMCS as well. */
+static void
+store_guest(const struct sim_guest *g, const struct sim_guest *before,
+    uint64_t *gpr)
+{
+	static const struct { unsigned int gpr; uint32_t field; } at[] = {
+		{ VCPU_REGS_RSP, VMCS_GUEST_RSP }, { VCPU_REGS_RIP, VMCS_GUEST_RIP },
+		{ VCPU_REGS_RFLAGS, VMCS_GUEST_RFLAGS },
+	};
+	uint64_t kept[VCPU_REGS_NGPRS];
+
+	/* An exit does not touch what RSP and the like have in gpr[]. */
+	memcpy(kept, gpr, sizeof(kept));
+	memcpy(gpr, g->gpr, sizeof(g->gpr));
+	for (unsigned int i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		gpr[at[i].gpr] = kept[at[i].gpr];
+		if (g->gpr[at[i].gpr] != before->gpr[at[i].gpr])
+			sim_vmx_set(at[i].field, g->gpr[at[i].gpr]);
+	}
+	if (g->dr6 != before->dr6)
+		sim_cpu[host_cpu()].dr6 = g->dr6;
+	if (g->dr7 != before->dr7)
+		sim_vmx_set(VMCS_GUEST_DR7, g->dr7);
+	if (g->shadow)
+		sim_vmx_set(VMCS_GUEST_INTERRUPTIBILITY,
+		    VMX_INTERRUPTIBILITY_STI);
+}
+
+/* --- Exits -------------------------------------------------------------------- */
+
+uint64_t
+sim_vmx_reason(const struct exit_info *x)
+{
+	if (x->kind == EXIT_MSR)
+		return x->msr.write ? VMX_EXIT_WRMSR : VMX_EXIT_RDMSR;
+	for (unsigned int vector = 0; vector < 32; vector++)
+		if (vmx_exception_kind((uint8_t)vector) == x->kind)
+			return VMX_EXIT_NMI;
+	for (uint32_t reason = 0; reason < 128; reason++)
+		if (vmx_exit_kind(reason) == x->kind)
+			return reason;
+	return SIM_NO_NUMBER;
+}
+
+static uint64_t
+io_qualification(const struct exit_info *x)
+{
+	return (x->io.size - 1u) | (uint64_t)x->io.port << VMX_QUAL_IO_PORT_SHIFT |
+	    (x->io.in ? VMX_QUAL_IO_IN : 0) | (x->io.rep ? VMX_QUAL_IO_REP : 0) |
+	    (x->io.string ? VMX_QUAL_IO_STR : 0);
+}
+
+static uint32_t
+io_info(const struct exit_info *x)
+{
+	static const uint8_t segment[] = {
+		[SREG_ES] = VMX_IO_INFO_SEG_ES, [SREG_CS] = VMX_IO_INFO_SEG_CS,
+		[SREG_SS] = VMX_IO_INFO_SEG_SS, [SREG_DS] = VMX_IO_INFO_SEG_DS,
+		[SREG_FS] = VMX_IO_INFO_SEG_FS, [SREG_GS] = VMX_IO_INFO_SEG_GS,
+	};
+	unsigned int address = x->io.addr_size == 8 ? 2 : x->io.addr_size == 4;
+
+	return address << VMX_IO_INFO_ADDRESS_SHIFT |
+	    (uint32_t)segment[x->io.seg] << VMX_IO_INFO_SEG_SHIFT;
+}
+
+static uint64_t
+cr_qualification(const struct exit_info *x)
+{
+	static const uint8_t type[] = {
+		[CR_MOV_TO] = VMX_QUAL_CR_TYPE_MOV_TO,
+		[CR_MOV_FROM] = VMX_QUAL_CR_TYPE_MOV_FROM,
+		[CR_CLTS] = VMX_QUAL_CR_TYPE_CLTS,
+		[CR_LMSW] = VMX_QUAL_CR_TYPE_LMSW,
+	};
+
+	return x->cr.cr | (uint64_t)type[x->cr.op] << VMX_QUAL_CR_TYPE_SHIFT |
+	    (uint64_t)x->cr.gpr << VMX_QUAL_CR_GPR_SHIFT |
+	    (uint64_t)x->cr.msw << VMX_QUAL_CR_LMSW_SHIFT;
+}
+
+static void
+exception_info(const struct exit_info *x)
+{
+	uint64_t ev = EV_NMI;
+
+	if (x->kind == EXIT_EXCEPTION_AC)
+		ev = EV_EXC_CODE(17, x->exc.error);
+	else if (x->kind == EXIT_EXCEPTION_DB)
+		ev = EV_EXC(1);
+	else if (x->kind == EXIT_EXCEPTION_MC)
+		ev = EV_EXC(18);
+	else if (x->kind == EXIT_EXCEPTION)
+		ev = EV_EXC(6);
+	sim_vmx_set(VMCS_EXIT_INTERRUPTION_INFO, event_to_vmx(ev));
+	sim_vmx_set(VMCS_EXIT_INTERRUPTION_ERROR_CODE, EV_ERROR(ev));
+}
+
+/* What the CPU tells of an exit (SDM 3C 28.2). */
+static void
+store_exit(const struct sim_guest *g)
+{
+	const struct exit_info *x = &g->exit;
+	uint64_t reason = g->code != 0 ? g->code : sim_vmx_reason(x);
+
+	if (reason == SIM_NO_NUMBER)
+		host_user_panic("VMX has no exit %s", exit_policy[x->kind].name);
+	sim_vmx_set(VMCS_EXIT_REASON, reason);
+	sim_vmx_set(VMCS_EXIT_QUALIFICATION, 0);
+	sim_vmx_set(VMCS_EXIT_INSTRUCTION_LENGTH, x->insn_len);
+	sim_vmx_set(VMCS_IDT_VECTORING_INFO, event_to_vmx(g->interrupted));
+	sim_vmx_set(VMCS_IDT_VECTORING_ERROR_CODE, EV_ERROR(g->interrupted));
+	switch (x->kind) {
+	case EXIT_IO:
+		sim_vmx_set(VMCS_EXIT_QUALIFICATION, io_qualification(x));
+		if (sim_vmx_has(SIM_VMX_INS_OUTS))
+			sim_vmx_set(VMCS_EXIT_INSTRUCTION_INFO, io_info(x));
+		break;
+	case EXIT_CR_ACCESS:
+		sim_vmx_set(VMCS_EXIT_QUALIFICATION, cr_qualification(x));
+		break;
+	case EXIT_STAGE2_FAULT:
+		sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, x->npf.gpa);
+		sim_vmx_set(VMCS_EXIT_QUALIFICATION,
+		    (x->npf.access & STAGE2_R ? VMX_QUAL_EPT_R : 0) |
+		    (x->npf.access & STAGE2_W ? VMX_QUAL_EPT_W : 0) |
+		    (x->npf.access & STAGE2_X ? VMX_QUAL_EPT_X : 0));
+		break;
+	default:
+		if (reason == VMX_EXIT_NMI)
+			exception_info(x);
+		break;
+	}
 }
 
 int
@@ -496,6 +716,7 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 {
 	struct sim_vmcs *s = current();
 	struct sim_cpu *cpu = &sim_cpu[host_cpu()];
+	struct sim_guest g, before;
 
 	if (!host_user_irqs_off())
 		host_user_panic("a VM entry with interrupts on");
@@ -511,22 +732,26 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 		return vmfail(ERROR_HOST);
 	cpu->dr7 = DR7_OFF;
 	if (guest_bad()) {
-		sim_vmx.refused++;
-		sim_vmx_exits(REASON_GUEST_STATE, 0, 0);
+		sim.refused++;
+		sim_vmx_set(VMCS_EXIT_REASON, REASON_GUEST_STATE);
+		sim_vmx_set(VMCS_EXIT_QUALIFICATION, 0);
 		return 0;
 	}
 	check_vpid(s);
 	s->launched = true;
 	launched ? sim_vmx.resumes++ : sim_vmx.launches++;
-	sim_vmx.entered = *s;
-	sim_vmx.entered_on = host_cpu();
+	here()->entered = *s;
+	load_guest(&g, gpr);
+	g.flushed = s->flushes[host_cpu()] != here()->flushes;
+	s->flushes[host_cpu()] = here()->flushes;
+	before = g;
 
-	sim_vmx_set(VMCS_EXIT_REASON, 0xffff);
 	sim_vmx_set(VMCS_IDT_VECTORING_INFO, 0);
 	sim_vmx_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
-	sim_vmx.guest(gpr, sim_vmx.arg);
-	if (sim_vmx_get(VMCS_EXIT_REASON) == 0xffff)
-		host_user_panic("the guest of the test has not exited");
+	sim_run_guest(&g);
+	store_guest(&g, &before, gpr);
+	if (g.exit.kind != SIM_EXITED)
+		store_exit(&g);
 	sim_vmx_set(VMCS_ENTRY_INTERRUPTION_INFO,
 	    sim_vmx_get(VMCS_ENTRY_INTERRUPTION_INFO) & ~VMX_INTR_INFO_V);
 	/* An exit disarms what watches the host (SDM 3C 28.5.1). */

@@ -2,13 +2,12 @@
 /*
  * sim/vmx_cpu.h - simulated VMX behind the names of src/vmx/vmx_cpu.h.
  *
- * VMCSs are kept by address, with the fields that this CPU has. What a CPU
+ * VMCSs have the fields that this CPU has. What a CPU
  * would answer with VMfail or a failed entry is answered so; what it would
  * silently do wrong (a VMCS active on two CPUs, stale translations, a host
  * state that is not the host's) is a panic.
  *
- * A "guest" is a C function of the test: it reads and writes the current VMCS
- * as the instructions of a guest would, and leaves an exit behind.
+ * Tests of VMX itself may look at the VMCS, and their guests may change it.
  */
 #ifndef VMX_CPU_H
 #define VMX_CPU_H
@@ -41,44 +40,42 @@ enum sim_vmx_option {
 };
 #define SIM_VMX_ALL	((1u << SIM_VMX_OPTIONS) - 1)
 
-/* gpr[] is in ABI order. It must call sim_vmx_exits(). */
-typedef void sim_vmx_guest(uint64_t *gpr, void *arg);
-
-#define SIM_VMCSS	32
 #define SIM_FIELDS	256
 #define SIM_VPIDS	1024
 
+/* What the CPU makes of the page that the driver gives it. */
 struct sim_vmcs {
-	uint64_t pa;			/* 0: not in use */
+	uint32_t revision, abort;
+	uint64_t known;			/* a VMCLEAR or VMPTRLD has seen it */
 	unsigned int active;		/* CPU + 1; 0: clear */
 	bool	 launched;
+	uint64_t flushes[HOST_USER_CPUS];	/* of each, at the last entry there */
 	uint64_t field[SIM_FIELDS];	/* by place in vmcs_fields[] */
 };
+_Static_assert(sizeof(struct sim_vmcs) <= 4096, "a VMCS is a page");
 
 struct sim_vmx_cpu {
 	bool	 on;
 	uint64_t cr3;
 	struct sim_vmcs *current;
+	unsigned int active;		/* VMCSs */
+	struct sim_vmcs entered;	/* as the last entry found it */
 	/* Who may have left translations behind, by VPID. */
 	const struct sim_vmcs *vpid[SIM_VPIDS];
+	uint64_t flushes;		/* INVEPT and INVVPID */
 };
 
 struct sim_vmx {
-	sim_vmx_guest *guest;
-	void	*arg;
 	unsigned int options;
 	uint64_t launches, resumes;
-	uint64_t refused;		/* entries with a bad guest state */
 	uint64_t failed;		/* VMLAUNCH or VMRESUME refused: VMfail */
 	uint64_t invepts, invvpids;
 	uint64_t write_errors;		/* VMWRITEs that failed */
-	unsigned int entered_on;	/* CPU */
-	struct sim_vmcs entered;	/* as the last entry saw it */
 	struct sim_vmx_cpu cpu[HOST_USER_CPUS];
-	struct sim_vmcs vmcs[SIM_VMCSS];
 };
 extern struct sim_vmx sim_vmx;
 
+bool	sim_vmx_has(enum sim_vmx_option o);
 /* Before the driver attaches, after sim_reset(): an Intel CPU. */
 void	sim_vmx_reset(unsigned int options);
 /* A field as the last entry found it. */
@@ -86,8 +83,12 @@ uint64_t sim_vmx_entered(uint32_t field);
 /* For guests: the current VMCS, read-only fields too. */
 uint64_t sim_vmx_get(uint32_t field);
 void	sim_vmx_set(uint32_t field, uint64_t value);
-/* End the stay. length 0: the CPU does not say. */
-void	sim_vmx_exits(uint32_t reason, uint64_t qualification,
-	    unsigned int length);
+struct sim_guest;
+struct exit_info;
+/* End the stay, for a guest whose exit.kind is SIM_EXITED. */
+void	sim_vmx_exits(struct sim_guest *g, uint32_t reason,
+	    uint64_t qualification, unsigned int length);
+/* Exit reason of an exit; SIM_NO_NUMBER: VMX has none such. */
+uint64_t sim_vmx_reason(const struct exit_info *x);
 
 #endif /* VMX_CPU_H */
