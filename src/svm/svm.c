@@ -6,6 +6,7 @@
 #include "cpu.h"
 #include "cpuid_guest.h"
 #include "debug.h"
+#include "event.h"
 #include "svm_controls.h"
 #include "svm_cpu.h"
 #include "svm_entry_check.h"
@@ -402,49 +403,12 @@ svm_clear_shadow(struct vcpu *v)
 	vmcb->interrupt_shadow &= ~VMCB_SHADOW_INTERRUPT;
 }
 
+/* A VMCB has the error code in the upper half. */
 static uint64_t
-event_to_hw(const struct event *e)
+eventinj(const struct event *e)
 {
-	static const uint8_t type[] = {
-		[EVENT_EXTINT] = VMCB_EVENTINJ_TYPE_INTR,
-		[EVENT_NMI] = VMCB_EVENTINJ_TYPE_NMI,
-		[EVENT_EXCEPTION] = VMCB_EVENTINJ_TYPE_EXCEPTION,
-	};
-	uint64_t hw;
-
-	if (e->type == EVENT_NONE)
-		return 0;
-	hw = VMCB_EVENTINJ_V | e->vector |
-	    (uint64_t)type[e->type] << VMCB_EVENTINJ_TYPE_SHIFT;
-	if (e->has_error)
-		hw |= VMCB_EVENTINJ_EV |
-		    (uint64_t)e->error << VMCB_EVENTINJ_ERROR_SHIFT;
-	return hw;
-}
-
-/*
- * The event that an exit interrupted. INT n, INT3 and INTO are dropped: RIP
- * still points at them, so they simply run again (APM 2 15.7.2).
- */
-static void
-event_from_hw(uint64_t hw, struct event *e)
-{
-	unsigned int type = (hw & VMCB_EVENTINJ_TYPE_MASK) >>
-	    VMCB_EVENTINJ_TYPE_SHIFT;
-
-	e->type = EVENT_NONE;
-	if (!(hw & VMCB_EVENTINJ_V))
-		return;
-	e->vector = hw & VMCB_EVENTINJ_VECTOR_MASK;
-	e->has_error = hw & VMCB_EVENTINJ_EV;
-	e->error = (uint32_t)(hw >> VMCB_EVENTINJ_ERROR_SHIFT);
-	if (type == VMCB_EVENTINJ_TYPE_INTR)
-		e->type = EVENT_EXTINT;
-	else if (type == VMCB_EVENTINJ_TYPE_NMI)
-		e->type = EVENT_NMI;
-	else if (type == VMCB_EVENTINJ_TYPE_EXCEPTION &&
-	    e->vector != ARCH_EXC_BP && e->vector != ARCH_EXC_OF)
-		e->type = EVENT_EXCEPTION;
+	return event_to_hw(e) |
+	    (e->has_error ? (uint64_t)e->error << VMCB_EVENTINJ_ERROR_SHIFT : 0);
 }
 
 /*
@@ -462,7 +426,7 @@ put_event(struct vcpu *v)
 	const struct event *e = &v->inject;
 
 	s->virq = e->type == EVENT_EXTINT && !s->window && svm_irq_ready(v);
-	vmcb->eventinj = s->virq ? 0 : event_to_hw(e);
+	vmcb->eventinj = s->virq ? 0 : eventinj(e);
 	if (s->virq)
 		vmcb_set_vintr(vmcb, (vmcb->vintr & ~VMCB_VINTR_VECTOR_MASK) |
 		    (uint64_t)e->vector << VMCB_VINTR_VECTOR_SHIFT |
@@ -476,7 +440,9 @@ take_event_back(struct vcpu *v)
 	struct svm_vcpu *s = svm_vcpu(v);
 	struct vmcb *vmcb = s->vmcb;
 
-	event_from_hw(vmcb->exitintinfo, &v->exit.interrupted);
+	event_from_hw((uint32_t)vmcb->exitintinfo,
+	    (uint32_t)(vmcb->exitintinfo >> VMCB_EVENTINJ_ERROR_SHIFT),
+	    &v->exit.interrupted);
 	if (!s->virq || !(vmcb->vintr & VMCB_VINTR_IRQ))
 		return;
 	vmcb_set_vintr(vmcb, vmcb->vintr & ~VMCB_VINTR_IRQ);
