@@ -17,10 +17,7 @@ _PREFIXES = ("struct_", "vmmspec_")
 
 def find(tables: Tables, topic: Topic, words: list[str]) -> list[Entry]:
     """What the words name in one topic: nothing, one thing, or several of which all fit."""
-    scope = ""
-    if len(words) > 1 and words[0].lower() in SCOPES:
-        scope, words = SCOPES[words[0].lower()], words[1:]
-    text = " ".join(words)
+    scope, text = _scoped(words)
     entries = [entry for entry in topic.entries(tables)
                if not scope or entry.scope == scope]
     value = number(text)
@@ -29,6 +26,13 @@ def find(tables: Tables, topic: Topic, words: list[str]) -> list[Entry]:
         if found:
             return sorted(found, key=lambda entry: entry.scope, reverse=True)  # Intel first
     return _rows_first(named(entries, text))
+
+
+def _scoped(words: list[str]) -> tuple[str, str]:
+    """Whose it is, and what."""
+    if len(words) > 1 and words[0].lower() in SCOPES:
+        return SCOPES[words[0].lower()], " ".join(words[1:])
+    return "", " ".join(words)
 
 
 def named(entries: Iterable[Entry], text: str) -> list[Entry]:
@@ -55,13 +59,14 @@ def explain(tables: Tables, name: str, words: list[str]) -> list[Article]:
     found = find(tables, topic, words)
     if found:
         return [entry.write() for entry in found]
-    text = " ".join(words)
+    scope, text = _scoped(words)
     if topic.missing is not None:
         article = topic.missing(tables, text)
         if article is not None:
             return [article]
     nearest = _near(text, list(topic.entries(tables)))
-    raise ToolError(_unknown(f"{name} '{text}'", [f"{name} {item}" for item in nearest], topic))
+    what = f"{name} '{text}'" + (f" of {scope}" if scope else "")
+    raise ToolError(_unknown(what, [f"{name} {item}" for item in nearest], topic))
 
 
 def _near(text: str, entries: list[Entry]) -> list[str]:

@@ -10,8 +10,7 @@ ACTION = {
     "reflect": "hands the exception on to the guest, which it was meant for",
     "host": "lets the host take its own event, and enters the guest again",
     "resume": "has nothing to do but enter the guest again",
-    "error": "does not expect it: no control that it sets turns it on, or the CPU refused "
-             "the guest",
+    "error": "does not expect it: it asks for no such exit, or the CPU refused the guest",
 }
 
 # By the function of src/core that the row names.

@@ -150,6 +150,15 @@ class Explain(unittest.TestCase):
         self.assertIn("is never set.", " ".join(out.split()))
         self.assertIn("VMM_IOC_RUN fails with EINVAL", out)
 
+    def test_exit_without_a_control(self) -> None:
+        out = ask("explain", "exit", "ept_misconfiguration").out
+        self.assertIn("On Intel: no control of ours asks for it; the manual says what brings it.\n",
+                      out)
+
+    def test_cpuid_leaf(self) -> None:
+        self.assertRegex(ask("explain", "cpuid", "7.0").out,
+                         r"\n +2 +sgx +hidden +SGX \(enclave pages belong to the host\)\n")
+
     def test_vmcs_halves(self) -> None:
         self.assertEqual(ask("explain", "vmcs", "0x2401").out, ask("explain", "vmcs", "0x2400").out)
         self.assertEqual(ask("explain", "vmcs", "0x4003").status, 1)
@@ -227,6 +236,8 @@ class Refusals(unittest.TestCase):
         self.refuses("explain exit 9999", "vmmspec: no exit '9999'\n"
                      "vmmspec: examples: 48, svm 0x400, EPT_VIOLATION; all of them: "
                      "vmmspec explain exit\n")
+        self.refuses("explain exit svm EPT_VIOLATOIN", "vmmspec: no exit 'EPT_VIOLATOIN' of svm\n"
+                     "vmmspec: near it: exit EPT_VIOLATION\n")
         self.refuses("explain qqqqqqq", "vmmspec: no row of any table for 'qqqqqqq'\n")
 
     def test_near_misses_of_all_tables(self) -> None:

@@ -56,9 +56,10 @@ def _leaf(tables: Tables, leaf: Leaf, node: Map, registers: tuple[str, ...]) -> 
     if leaf.fixup != "none":
         parts += part("made by", f"fixup {leaf.fixup}, in src/core/cpuid_guest.c")
     for register in registers:
-        parts += table(register.upper(), ("bits", "name", "meaning"), (
-            (str(row.low) if row.single else f"{row.high}-{row.low}", row.name,
-             f"{row.doc} [{sees(row)}]") for row in leaf.rows if row.register == register))
+        parts += table(register.upper(), ("bits", "name", "guest", "meaning"), (
+            (str(row.low) if row.single else f"{row.high}-{row.low}", row.name, row.policy,
+             f"{row.doc} ({row.reason})" if row.reason else row.doc)
+            for row in leaf.rows if row.register == register))
     parts += part("other bits", "the guest always sees 0.")
     parts += part("manual", sources(node))
     parts += part("spec", place(node))

@@ -85,7 +85,7 @@ def _when(tables: Tables, row: Exit, vendor: str) -> Iterator[str]:
             found.append(f"{side}: {control_text(tables, control)}")
     yield from found
     if not always and not found:
-        yield f"{side}: no control turns it on."
+        yield f"{side}: no control of ours asks for it; the manual says what brings it."
 
 
 def controls_of(tables: Tables, vendor: str) -> Sequence[Control | VmxControl]:

@@ -75,6 +75,8 @@ def _format(row: Map) -> Article:
         ("table", "an entry that leads to a table"), ("leaf", "an entry that maps a page"),
         ("large", "and a large page besides"), ("r", "to read"), ("w", "to write"),
         ("x", "to execute"), ("nx", "not to execute"), ("present", "not empty"))]
+    if "memory_type" in row:
+        kept.append(f"{row['memory_type']['field']}: {row['memory_type']['type']}")
     return Article("word", f"format.{row['format']}",
                    f"format.{row['format']}: second stage, word {row['word']}", row["doc"], (
                        *part("bits", *kept), *part("manual", sources(row)),
