@@ -67,7 +67,7 @@ class Phase:
 @dataclass(frozen=True)
 class Emulator:
     name: str
-    verdict: str  # accepts, differs or untried
+    verdict: str  # accepts, differs, stricter or untried
     reason: str
 
 
@@ -147,7 +147,8 @@ class Vectors:
         bases = {state.name: place(state.settings) for state in states.all}
         rows = []
         for check in checks:
-            said = next((item for item in check.emulators if item.name == EMULATORS[vendor]), None)
+            said = next((item for item in check.emulators if item.name == EMULATORS[vendor]
+                         and item.verdict != "stricter"), None)
             rows.append(Vector(check, bases[check.example.state], place(check.example.given),
                                place(check.example.breaks),
                                said.verdict.upper() if said else "AS_MANUAL",
