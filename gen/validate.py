@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any, Callable
 
@@ -19,6 +20,7 @@ from gen.load import Doc, Map, Seq
 
 UNKNOWN_KEY = Message("{path}: unknown key '{name}'", "one of {known}")
 MISSING_KEY = Message("{path}: key '{name}' is missing", "add it")
+NEEDS_KEY = Message("{path}: '{name}' without '{needed}'", "add it, or leave both out")
 WRONG_TYPE = Message("{path}: {value} is no {expected}", "write a value of that type")
 NOT_IN_ENUM = Message("{path}: unknown word {value}", "one of {known}")
 NOT_CONST = Message("{path}: {value} is not allowed", "write {expected}")
@@ -28,14 +30,11 @@ BAD_LENGTH = Message("{path}: wrong number of items or characters, {value}", "{e
 NO_ALTERNATIVE = Message("{path}: fits none of the {count} allowed forms", "{expected}")
 REPEATED = Message("{path}: an item stands twice", "keep one")
 
-_LIMITS = {
+LIMITS = {
     "minimum": "at least {}",
     "maximum": "at most {}",
-    "exclusiveMinimum": "more than {}",
-    "exclusiveMaximum": "less than {}",
-    "multipleOf": "a multiple of {}",
 }
-_LENGTHS = {
+LENGTHS = {
     "minLength": "at least {} characters",
     "maxLength": "at most {} characters",
     "minItems": "at least {} items",
@@ -43,6 +42,10 @@ _LENGTHS = {
     "minProperties": "at least {} keys",
     "maxProperties": "at most {} keys",
 }
+
+# What _explain() has words for.
+KEYWORDS = {"additionalProperties", "required", "dependencies", "type", "enum", "const", "pattern",
+            "oneOf", "anyOf", "uniqueItems", *LIMITS, *LENGTHS}
 
 
 def validate(doc: Doc, schema_file: Path, errors: Errors) -> bool:
@@ -77,15 +80,24 @@ def _explain(doc: Doc, found: Any, errors: Errors) -> None:
     value = _show(found.instance)
     if rule == "additionalProperties":
         known = sorted(found.schema.get("properties", {}))
+        patterns = list(found.schema.get("patternProperties", {}))
         inner = found.instance
         for extra in inner:
-            if extra not in known:
+            if patterns and not re.search(patterns[0], extra):
+                errors.add(inner, NO_MATCH, extra, path=path, value=extra, expected=patterns[0])
+            elif not patterns and extra not in known:
                 errors.add(inner, UNKNOWN_KEY, extra, path=path, name=extra, known=", ".join(known))
     elif rule == "required":
         inner = found.instance if isinstance(found.instance, Map) else node
         for name in want:
             if name not in found.instance:
                 errors.add(inner, MISSING_KEY, path=path, name=name)
+    elif rule == "dependencies":
+        for name in want:
+            for needed in want[name]:
+                if name in found.instance and needed not in found.instance:
+                    errors.add(found.instance, NEEDS_KEY, name, path=path, name=name,
+                               needed=needed)
     elif rule == "type":
         expected = want if isinstance(want, str) else " or ".join(want)
         errors.add(node, WRONG_TYPE, key, path=path, value=value, expected=expected)
@@ -96,12 +108,12 @@ def _explain(doc: Doc, found: Any, errors: Errors) -> None:
         errors.add(node, NOT_CONST, key, path=path, value=value, expected=_show(want))
     elif rule == "pattern":
         errors.add(node, NO_MATCH, key, path=path, value=found.instance, expected=want)
-    elif rule in _LIMITS:
+    elif rule in LIMITS:
         errors.add(node, OUT_OF_RANGE, key, path=path, value=value,
-                   expected=_LIMITS[rule].format(want))
-    elif rule in _LENGTHS:
+                   expected=LIMITS[rule].format(want))
+    elif rule in LENGTHS:
         errors.add(node, BAD_LENGTH, key, path=path, value=len(found.instance),
-                   expected=_LENGTHS[rule].format(want))
+                   expected=LENGTHS[rule].format(want))
     elif rule in ("oneOf", "anyOf"):
         errors.add(node, NO_ALTERNATIVE, key, path=path, count=len(want),
                    expected=found.schema.get("description", "see the schema"))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Callable
 
 import gen
+from gen import validate
 from gen.errors import Message
 from tests.gen import golden
 from tests.gen.tools import SPEC, contents, generate
@@ -44,6 +46,19 @@ class Messages(unittest.TestCase):
         missing = [f"{where}: {message.wrong}" for where, message in _messages()
                    if message not in shown]
         self.assertEqual(missing, [])
+
+    def test_each_limit_of_a_schema_has_an_example(self) -> None:
+        """One message serves several keywords of JSON Schema."""
+        said = "".join((golden.DIRECTORY / name / "expected").read_text(encoding="utf-8")
+                       for name in golden.names())
+        used = _keywords()
+        for keyword, words in {**validate.LIMITS, **validate.LENGTHS}.items():
+            if keyword in used:
+                with self.subTest(keyword):
+                    self.assertRegex(said, words.format(r"\d+"))
+
+    def test_no_keyword_of_a_schema_is_without_words(self) -> None:
+        self.assertLessEqual(_keywords(), validate.KEYWORDS | SILENT)
 
     def test_no_message_stands_twice(self) -> None:
         found: dict[tuple[str, str], str] = {}
@@ -85,6 +100,32 @@ class Messages(unittest.TestCase):
             self.assertEqual([line.split(":")[0] for line in lines],
                              ["spec/insns.yaml", "spec/ioctls.yaml"])
             self.assertEqual(lines, sorted(lines))
+
+
+# What structures a schema; the keywords inside speak.
+SILENT = {"$schema", "$ref", "title", "description", "definitions", "properties",
+          "patternProperties", "items", "if", "then", "else", "allOf", "not"}
+
+
+def _keywords() -> set[str]:
+    """Every keyword of the schemas; below properties and definitions stand names instead."""
+    found: set[str] = set()
+
+    def walk(node: object, names: bool = False) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if not names:
+                    found.add(key)
+                if names or key not in ("const", "enum", "dependencies"):
+                    walk(value, not names and key in ("properties", "patternProperties",
+                                                      "definitions"))
+        elif isinstance(node, list):
+            for item in node:
+                walk(item)
+
+    for path in (Path(gen.__path__[0]) / "schema").glob("*.json"):
+        walk(json.loads(path.read_text(encoding="utf-8")))
+    return found
 
 
 def _messages() -> list[tuple[str, Message]]:

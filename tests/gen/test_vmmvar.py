@@ -142,7 +142,13 @@ class Constants(unittest.TestCase):
             "VM_RWVMPARAMS_PVCLOCK_SYSTEM_GPA": 1, "VM_RWVMPARAMS_PVCLOCK_VERSION": 2,
             "VCPU_REGS_NGPRS": 18, "VCPU_REGS_NCRS": 10, "VCPU_REGS_NMSRS": 7,
             "VCPU_REGS_NDRS": 6, "VCPU_REGS_NSREGS": 8, "VMM_PCI_IO_BAR_BASE": 0x1000,
-            "VMM_PCI_IO_BAR_END": 0xFFFF,
+            "VMM_PCI_IO_BAR_END": 0xFFFF, "VMM_PCI_IO_BAR_SIZE": 0x1000,
+            "VMM_PCI_MMIO_BAR_SIZE": 0x10000, "VMM_MAX_VM_MEM_SIZE": 128 << 30,
+            "VMM_MAX_DISKS_PER_VM": 4, "VMM_MAX_NICS_PER_VM": 4, "VMM_MAX_PATH_DISK": 128,
+            "VMM_MAX_PATH_CDROM": 128, "VMM_MAX_KERNEL_PATH": 128, "VMM_PAGE_SIZE": 4096,
+            "VMM_MEM_UNIT": 1 << 20, "VMM_NO_IRQ": 0xFFFF, "VMM_MAX_IRQ": 255,
+            "VEE_GPA_VALID": 4, "VM_RWVMPARAMS_ALL": 3, "VMM_PROT_READ": 1, "VMM_PROT_WRITE": 2,
+            "VMM_PROT_EXEC": 4, "VMM_PROT_ALL": 7,
         }
         lines = [f'printf("%llu\\n", (unsigned long long){name});' for name in values]
         self.assertEqual(dict(zip(values, map(int, run(lines)))), values)

@@ -41,7 +41,9 @@ def generate(out: Path, spec: Path = SPEC, seed: str = "0") -> subprocess.Comple
 
 @functools.cache
 def generated() -> Path:
-    """Everything, generated once."""
+    """Everything, generated once; or what GENERATED names, to test that."""
+    if "GENERATED" in os.environ:
+        return Path(os.environ["GENERATED"])
     out = scratch()
     done = generate(out)
     if done.returncode != 0:
