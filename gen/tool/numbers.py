@@ -24,7 +24,7 @@ def number(text: str) -> int | None:
 
 def fold(name: str) -> str:
     """Names that differ only in case and in - or _ are the same."""
-    return re.sub(r"[\s_-]+", "_", name.strip().lower())
+    return name.strip().lower().replace("-", "_").replace(" ", "_")
 
 
 def near(name: str, known: Iterable[str], most: int = 3) -> list[str]:
