@@ -439,7 +439,7 @@ class _Builder:
 
     def _ioctl(self, row: Map, struct: Struct, out: bool, extension: bool) -> Ioctl:
         checks = tuple(self._checks(row.get("checks", ()), struct, "p", {}))
-        said = [(check.errno, check.doc) for check in _flat(checks)]
+        said = [(check.errno, check.doc) for check in flat(checks)]
         said += [(error["errno"], error["doc"]) for error in row["errors"]]
         request = ((_READ_WRITE if out else _WRITE) << 30 | struct.size << 16
                    | ord(self._doc["interface"]["group"]) << 8 | row["number"])
@@ -560,10 +560,11 @@ class _Builder:
         raise SpecError(name)
 
 
-def _flat(checks: tuple[Check, ...]) -> Iterator[Check]:
+def flat(checks: tuple[Check, ...]) -> Iterator[Check]:
+    """Each refusal, those about elements of an array too."""
     for check in checks:
         if check.inner:
-            yield from _flat(check.inner)
+            yield from flat(check.inner)
         else:
             yield check
 

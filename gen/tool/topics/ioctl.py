@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from gen.load import Map
-from gen.model.ioctls import Check, Constant, Enum, Ioctl, Member, Struct
+from gen.model.ioctls import Constant, Enum, Ioctl, Member, Struct, flat
 from gen.text import plain
 from gen.tool.article import Article, Part, part, table
 from gen.tool.tables import Entry, Tables, place
@@ -64,7 +64,7 @@ def _ioctl(tables: Tables, item: Ioctl, row: Map) -> Article:
     parts += _members(item.struct.members)
     parts += part("behaviour", *(plain(text) for text in item.text))
     parts += table("refused with", ("errno", "when"), (
-        (check.errno, plain(check.doc)) for check in _flat(item.checks)))
+        (check.errno, plain(check.doc)) for check in flat(item.checks)))
     parts += table("errors", ("errno", "when"), ((node["errno"], plain(node["doc"]))
                                                  for node in row["errors"]))
     parts += table("and of all", ("errno", "when"), (
@@ -76,14 +76,6 @@ def _ioctl(tables: Tables, item: Ioctl, row: Map) -> Article:
     parts += part("spec", place(row))
     title = f"{item.name}: request {item.request:#x}, number {item.number}"
     return Article("ioctl", item.name, title, plain(item.doc), tuple(parts))
-
-
-def _flat(checks: tuple[Check, ...]) -> Iterator[Check]:
-    for check in checks:
-        if check.inner:
-            yield from _flat(check.inner)
-        else:
-            yield check
 
 
 def _members(members: tuple[Member, ...]) -> tuple[Part, ...]:
