@@ -192,6 +192,31 @@ START_TEST(svm_checks_are_the_manuals)
 }
 END_TEST
 
+static uint64_t
+read_array(const void *state, unsigned int operand)
+{
+	return ((const uint64_t *)state)[operand];
+}
+
+/* SDM 3C 27.3.1.5: a single step that MOV SS holds back is pending, unless BTF is on. */
+START_TEST(single_steps_are_pending)
+{
+	for (unsigned int tf = 0; tf < 2; tf++)
+		for (unsigned int btf = 0; btf < 2; btf++)
+			for (unsigned int bs = 0; bs < 2; bs++) {
+				uint64_t state[VMX_ENTRY_OPERANDS] = {
+					[VMX_ENTRY_GUEST_INTERRUPTIBILITY] = 1u << 1,
+					[VMX_ENTRY_GUEST_RFLAGS] = 2 | tf << 8,
+					[VMX_ENTRY_GUEST_IA32_DEBUGCTL] = btf << 1,
+					[VMX_ENTRY_GUEST_PENDING_DEBUG] = bs << 14,
+				};
+
+				ck_assert_int_eq(bs == (tf && !btf), vmx_entry_rules.holds(
+				    VMX_CHECK_PENDING_STEP, read_array, state));
+			}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -202,6 +227,7 @@ main(void)
 
 	tcase_add_test(t, vmx_checks_are_the_manuals);
 	tcase_add_test(t, svm_checks_are_the_manuals);
+	tcase_add_test(t, single_steps_are_pending);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 
 #include "host_os.h"
+#include "cpuid.h"
 #include "msrs.h"
+#include "vmx_msrbm.h"
 
 /* The table only takes the addresses of the core's handlers. */
 #define READER(name) \
@@ -224,6 +226,26 @@ START_TEST(kept_values)
 }
 END_TEST
 
+/* SDM 4 2.1: which CPUs have them. */
+START_TEST(switched_msrs_have_their_feature)
+{
+	static const struct { uint32_t index; enum cpuid_feature feature; } switched[] = {
+		{ 0xc0000081, CPUID_FEATURE_SYSCALL }, { 0xc0000082, CPUID_FEATURE_SYSCALL },
+		{ 0xc0000083, CPUID_FEATURE_SYSCALL }, { 0xc0000084, CPUID_FEATURE_SYSCALL },
+		{ 0xc0000102, CPUID_FEATURE_LM },
+	};
+
+	for (size_t i = 0; i < sizeof(switched) / sizeof(switched[0]); i++) {
+		unsigned int feature = CPUID_FEATURES;
+
+		for (unsigned int j = 0; j < VMX_MSR_CONTEXTS; j++)
+			if (vmx_msr_contexts[j].index == switched[i].index)
+				feature = vmx_msr_contexts[j].feature;
+		ck_assert_msg(feature == switched[i].feature, "%#x", switched[i].index);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -236,6 +258,7 @@ main(void)
 	tcase_add_test(t, bits_are_the_manuals);
 	tcase_add_test(t, values_are_checked);
 	tcase_add_test(t, kept_values);
+	tcase_add_test(t, switched_msrs_have_their_feature);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
