@@ -23,6 +23,10 @@
 /* EXITCODE of a VMCB that VMRUN refused (APM 2 15.5); QEMU has the low half only. */
 #define EXITCODE_INVALID(code)	((uint32_t)(code) == UINT32_MAX)
 
+/* The registers in a VMCB, from the segments to the branch records. */
+#define SAVED		offsetof(struct vmcb, es)
+#define SAVED_SIZE	(offsetof(struct vmcb, reserved_6a0) - SAVED)
+
 /* One CPU. Only that CPU touches it once the CPU is on. */
 struct svm_cpu {
 	bool	 on;
@@ -47,7 +51,7 @@ struct svm_vcpu {
 	 * What VMRUN was given, while it has not taken the state yet: a CPU that
 	 * refuses it may leave its own registers in the VMCB (QEMU does).
 	 */
-	struct vmcb *tried;
+	uint8_t	 tried[SAVED_SIZE];
 	bool	 untried;	/* registers have been written since */
 	uint64_t vmcb_pa;
 	uint64_t tag;		/* unique among all vCPUs ever */
@@ -260,8 +264,7 @@ svm_vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	v->backend = s;
 	s->vmcb = host_page_alloc(0);
-	s->tried = host_page_alloc(0);
-	if (s->vmcb == NULL || s->tried == NULL)
+	if (s->vmcb == NULL)
 		return -ENOMEM;
 	s->vmcb_pa = host_va_to_pa(s->vmcb);
 	s->tag = sync_add(&svm.last_tag, 1);
@@ -277,8 +280,6 @@ svm_vcpu_fini(struct vcpu *v)
 		return;
 	if (s->vmcb != NULL)
 		host_page_free(s->vmcb, 0);
-	if (s->tried != NULL)
-		host_page_free(s->tried, 0);
 	host_free(s);
 	v->backend = NULL;
 }
@@ -627,7 +628,9 @@ entry_refused(struct vcpu *v, struct svm_cpu *c)
 	struct svm_vcpu *s = svm_vcpu(v);
 
 	if (s->untried)
-		memcpy(s->vmcb, s->tried, sizeof(*s->vmcb));
+		memcpy((uint8_t *)s->vmcb + SAVED, s->tried, SAVED_SIZE);
+	/* The exit has taken it out. */
+	put_event(v);
 	s->vmcb->clean = 0;
 	/* If this was to flush all, nobody knows whether it has. */
 	c->next_asid = svm.max_asid + 1;
@@ -660,7 +663,7 @@ svm_run(struct vcpu *v, bool flush)
 	debug_enter(v, &debug);
 
 	if (s->untried)
-		memcpy(s->tried, vmcb, sizeof(*vmcb));
+		memcpy(s->tried, (uint8_t *)vmcb + SAVED, SAVED_SIZE);
 	svm_clgi();
 	svm_enter(v->gpr, s->vmcb_pa, c->host_vmcb_pa);
 	debug_leave(v, &debug);

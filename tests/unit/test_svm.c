@@ -112,6 +112,30 @@ START_TEST(a_refused_flush_is_made_up_for)
 }
 END_TEST
 
+/* What the client wrote is there, whatever the CPU left behind; and it is told why. */
+START_TEST(a_refused_state_stays_the_client_s)
+{
+	struct vcpu_reg_state good, bad, now;
+
+	fixture_regs(&f, &good);
+	bad = good;
+	bad.vrs_sregs[VCPU_REGS_CS].vsi_ar |= 1 << 14;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_SREGS, &bad), 0);
+	fixture_regs(&f, &bad);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), -EINVAL);
+		ck_assert_str_eq(fixture_refused(&f), "cs_one_size");
+		fixture_regs(&f, &now);
+		ck_assert_mem_eq(&now, &bad, sizeof(now));
+	}
+	ck_assert(strstr(host_user.log, "VMEXIT_INVALID; cs_one_size: In long mode") != NULL);
+	ck_assert_uint_eq(host_user.trace_refusals, 2);
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_SREGS, &good), 0);
+	run();
+	ck_assert_str_eq(fixture_refused(&f), "");
+}
+END_TEST
+
 /* One vCPU's translations go: by its ASID where the CPU can, else it has a new one. */
 START_TEST(a_flush_is_the_asid_s)
 {
@@ -438,6 +462,7 @@ main(void)
 	const TTest *const tests[] = {
 		asids_run_out_and_everything_is_flushed,
 		a_refused_flush_is_made_up_for,
+		a_refused_state_stays_the_client_s,
 		a_flush_is_the_asid_s,
 		clean_when_nothing_has_changed,
 		exactly_what_has_changed_is_dirty,

@@ -403,8 +403,14 @@ svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa)
 	    host_vmcb_pa == 0)
 		host_user_panic("VMRUN on an unprepared CPU");
 	if (refused(vmcb)) {
-		/* Whether the TLB was flushed before, nobody says. */
-		vmcb->exitcode = (uint64_t)-1;
+		/*
+		 * Whether the TLB was flushed before, nobody says. The half of
+		 * the code, and registers that are the host's, are as in QEMU.
+		 */
+		vmcb->exitcode = UINT32_MAX;
+		vmcb->eventinj &= ~VMCB_EVENTINJ_V;
+		memset(&vmcb->es, 0xa5, offsetof(struct vmcb, spec_ctrl) -
+		    offsetof(struct vmcb, es));
 		sim.refused++;
 		return;
 	}
