@@ -136,7 +136,8 @@ static const struct group svm[] = {
 	{ 0, -1,
 	    "efer_svme cr0_cache cr0_high cr3_width cr4_reserved dr6_high dr7_high efer_reserved "
 	    "efer_long_mode long_mode_needs_pae long_mode_needs_protection cs_one_size "
-	    "vmrun_intercepted msrpm_within iopm_within asid_not_zero cet_needs_wp s_cet_reserved " },
+	    "vmrun_intercepted msrpm_within iopm_within asid_not_zero cet_needs_wp "
+	    "s_cet_reserved " },
 	/* 2 15.20 */
 	{ 0, -1,
 	    "event_type event_exception_vector " },
