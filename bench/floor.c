@@ -8,7 +8,6 @@
 #include "floor/floor.h"
 #include "operations.h"
 
-#define COUNT	10000u
 #define FLOOR	"floor"
 
 /* Two instructions a round. */

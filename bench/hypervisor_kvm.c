@@ -4,11 +4,13 @@
  * interrupt controller in the kernel: HLT ends a run, and the client injects.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <linux/kvm.h>
+#include "kvm.h"
 #include "machine.h"
 
 static int device = -1;
@@ -19,8 +21,17 @@ static struct {
 } cpuid;
 
 static void
+nothing(int signal)
+{
+	(void)signal;
+}
+
+static void
 open_device(void)
 {
+	struct sigaction action = { .sa_handler = nothing };
+
+	CHECK_OK(sigaction(SIGUSR1, &action, NULL));
 	device = (int)CHECK_OK(open("/dev/kvm", O_RDWR | O_CLOEXEC));
 	run_size = (size_t)CHECK_OK(ioctl(device, KVM_GET_VCPU_MMAP_SIZE, 0));
 	cpuid.head.nent = 128;
@@ -40,66 +51,49 @@ add_memory(struct machine *m, uint32_t slot, uint64_t from, uint64_t to)
 	CHECK_OK(ioctl(m->kvm_vm, KVM_SET_USER_MEMORY_REGION, &r));
 }
 
-static struct kvm_segment
-segment(const struct vcpu_segment_info *s)
+/* What READREGS and WRITEREGS carry, KVM has in five pieces. */
+static struct {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_debugregs debug;
+	struct kvm_xcrs xcrs;
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry[6];
+	} msrs;
+} state = {
+	.msrs = { { .nmsrs = 6 }, {
+		{ .index = 0xc0000080 },	/* EFER, STAR, LSTAR, CSTAR, SFMASK, KERNELGSBASE */
+		{ .index = 0xc0000081 }, { .index = 0xc0000082 }, { .index = 0xc0000083 },
+		{ .index = 0xc0000084 }, { .index = 0xc0000102 },
+	} },
+};
+
+static void
+read_registers(struct machine *m)
 {
-	struct kvm_segment k = { 0 };
-
-	k.base = s->vsi_base;
-	k.limit = s->vsi_limit;
-	k.selector = s->vsi_sel;
-	k.type = s->vsi_ar & 15;
-	k.s = s->vsi_ar >> 4 & 1;
-	k.dpl = s->vsi_ar >> 5 & 3;
-	k.present = s->vsi_ar >> 7 & 1;
-	k.avl = s->vsi_ar >> 12 & 1;
-	k.l = s->vsi_ar >> 13 & 1;
-	k.db = s->vsi_ar >> 14 & 1;
-	k.g = s->vsi_ar >> 15 & 1;
-	return k;
-}
-
-static struct kvm_dtable
-table(const struct vcpu_segment_info *s)
-{
-	struct kvm_dtable k = { .base = s->vsi_base, .limit = (uint16_t)s->vsi_limit };
-
-	return k;
+	CHECK_OK(ioctl(m->kvm_cpu, KVM_GET_REGS, &state.regs));
+	CHECK_OK(ioctl(m->kvm_cpu, KVM_GET_SREGS, &state.sregs));
+	CHECK_OK(ioctl(m->kvm_cpu, KVM_GET_DEBUGREGS, &state.debug));
+	CHECK_OK(ioctl(m->kvm_cpu, KVM_GET_XCRS, &state.xcrs));
+	CHECK_EQ(CHECK_OK(ioctl(m->kvm_cpu, KVM_GET_MSRS, &state.msrs)), 6);
 }
 
 static void
-reset(struct machine *m)
+write_registers(struct machine *m)
 {
-	struct vcpu_reg_state s;
-	struct kvm_regs regs = { 0 };
-	struct kvm_sregs sregs;
-
-	vm_init_state(m->cpu, LONG, &s);
-	CHECK_OK(ioctl(m->kvm_cpu, KVM_GET_SREGS, &sregs));
-	sregs.cs = segment(&s.vrs_sregs[VCPU_REGS_CS]);
-	sregs.ds = segment(&s.vrs_sregs[VCPU_REGS_DS]);
-	sregs.es = segment(&s.vrs_sregs[VCPU_REGS_ES]);
-	sregs.fs = segment(&s.vrs_sregs[VCPU_REGS_FS]);
-	sregs.gs = segment(&s.vrs_sregs[VCPU_REGS_GS]);
-	sregs.ss = segment(&s.vrs_sregs[VCPU_REGS_SS]);
-	sregs.tr = segment(&s.vrs_sregs[VCPU_REGS_TR]);
-	sregs.ldt = segment(&s.vrs_sregs[VCPU_REGS_LDTR]);
-	sregs.gdt = table(&s.vrs_gdtr);
-	sregs.idt = table(&s.vrs_idtr);
-	sregs.cr0 = s.vrs_crs[VCPU_REGS_CR0];
-	sregs.cr3 = s.vrs_crs[VCPU_REGS_CR3];
-	sregs.cr4 = s.vrs_crs[VCPU_REGS_CR4];
-	sregs.efer = s.vrs_msrs[VCPU_REGS_EFER];
-	CHECK_OK(ioctl(m->kvm_cpu, KVM_SET_SREGS, &sregs));
-	regs.rip = s.vrs_gprs[VCPU_REGS_RIP];
-	regs.rsp = s.vrs_gprs[VCPU_REGS_RSP];
-	regs.rflags = s.vrs_gprs[VCPU_REGS_RFLAGS];
-	CHECK_OK(ioctl(m->kvm_cpu, KVM_SET_REGS, &regs));
+	CHECK_OK(ioctl(m->kvm_cpu, KVM_SET_REGS, &state.regs));
+	CHECK_OK(ioctl(m->kvm_cpu, KVM_SET_SREGS, &state.sregs));
+	CHECK_OK(ioctl(m->kvm_cpu, KVM_SET_DEBUGREGS, &state.debug));
+	CHECK_OK(ioctl(m->kvm_cpu, KVM_SET_XCRS, &state.xcrs));
+	CHECK_EQ(CHECK_OK(ioctl(m->kvm_cpu, KVM_SET_MSRS, &state.msrs)), 6);
 }
 
 static void
 create(struct machine *m)
 {
+	struct vcpu_reg_state s;
+
 	if (device < 0)
 		open_device();
 	m->kvm_vm = (int)CHECK_OK(ioctl(device, KVM_CREATE_VM, 0));
@@ -108,7 +102,8 @@ create(struct machine *m)
 	m->kvm_run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, m->kvm_cpu, 0);
 	CHECK(m->kvm_run != MAP_FAILED);
 	CHECK_OK(ioctl(m->kvm_cpu, KVM_SET_CPUID2, &cpuid));
-	reset(m);
+	vm_init_state(m->cpu, LONG, &s);
+	CHECK_OK(kvm_reset(m->kvm_cpu, &s));
 }
 
 static void
@@ -128,6 +123,7 @@ run(struct machine *m, unsigned int vector)
 		CHECK_OK(ioctl(m->kvm_cpu, KVM_INTERRUPT, &irq));
 	if (ioctl(m->kvm_cpu, KVM_RUN, 0) < 0) {
 		CHECK_MSG(errno == EINTR, "KVM_RUN: %s", strerror(errno));
+		m->kvm_run->immediate_exit = 0;
 		return STOP_NOTHING;
 	}
 	switch (m->kvm_run->exit_reason) {
@@ -156,6 +152,20 @@ want_window(struct machine *m, bool wanted)
 	m->kvm_run->request_interrupt_window = wanted;
 }
 
+static bool
+ready(struct machine *m)
+{
+	return m->kvm_run->ready_for_interrupt_injection;
+}
+
+static void
+kick(struct machine *m)
+{
+	/* Also when it comes too early for KVM_RUN to see the signal. */
+	m->kvm_run->immediate_exit = 1;
+	CHECK_EQ(pthread_kill(m->thread, SIGUSR1), 0);
+}
+
 /* A hole between two slots. */
 static void
 protect(struct machine *m)
@@ -178,6 +188,10 @@ const struct hypervisor hypervisor_kvm = {
 	.run = run,
 	.answer = answer,
 	.want_window = want_window,
+	.ready = ready,
+	.kick = kick,
 	.protect = protect,
 	.skip_store = skip_store,
+	.read_registers = read_registers,
+	.write_registers = write_registers,
 };

@@ -70,6 +70,18 @@ want_window(struct machine *m, bool wanted)
 	vm_intr(m->cpu, wanted);
 }
 
+static bool
+ready(struct machine *m)
+{
+	return m->run.vrp_irqready;
+}
+
+static void
+kick(struct machine *m)
+{
+	vm_intr(m->cpu, 1);
+}
+
 static void
 protect(struct machine *m)
 {
@@ -82,6 +94,28 @@ skip_store(struct machine *m)
 	m->cpu->exit->vrs.vrs_gprs[VCPU_REGS_RIP] += 3;
 }
 
+static struct vm_rwregs_params state;
+
+static void
+read_registers(struct machine *m)
+{
+	CHECK_OK(do_readregs(m->vm->fd, m->vm->id, 0, VM_RWREGS_ALL, &state));
+}
+
+static void
+write_registers(struct machine *m)
+{
+	CHECK_OK(do_writeregs(m->vm->fd, m->vm->id, 0, VM_RWREGS_ALL, &state));
+}
+
+static unsigned int
+list(struct machine *m)
+{
+	static struct vm_info_result all[VMM_MAX_VCPUS];
+
+	return (unsigned int)CHECK_OK(do_info(m->vm->fd, all, VMM_MAX_VCPUS));
+}
+
 const struct hypervisor hypervisor_vmm = {
 	.name = "vmm",
 	.create = create,
@@ -89,6 +123,11 @@ const struct hypervisor hypervisor_vmm = {
 	.run = run,
 	.answer = answer,
 	.want_window = want_window,
+	.ready = ready,
+	.kick = kick,
 	.protect = protect,
 	.skip_store = skip_store,
+	.read_registers = read_registers,
+	.write_registers = write_registers,
+	.list = list,
 };

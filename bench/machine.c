@@ -31,3 +31,34 @@ machine_free(struct machine *m)
 	vm_free(m->vm);
 	free(m);
 }
+
+struct machine *
+machine_beside(const struct machine *m)
+{
+	struct machine *other = calloc(1, sizeof(*other));
+	struct vm *vm = malloc(sizeof(*vm));
+
+	CHECK(other != NULL && vm != NULL);
+	*vm = *m->vm;
+	vm->cpu[0].vm = vm;
+	other->by = m->by;
+	other->vm = vm;
+	other->cpu = &vm->cpu[0];
+	other->by->create(other);
+	return other;
+}
+
+void
+machine_free_beside(struct machine *m)
+{
+	m->by->destroy(m);
+	free(m->vm);
+	free(m);
+}
+
+void
+machine_until_hlt(struct machine *m)
+{
+	while (m->by->run(m, NO_IRQ) != STOP_HLT)
+		continue;
+}

@@ -8,6 +8,7 @@
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
 
+#include <pthread.h>
 #include "../tests/system/vm.h"
 
 #define GUEST_CODE	LAYOUT_SCRATCH	/* where guest.S is copied to */
@@ -25,6 +26,7 @@ struct machine {
 	struct vm_run_params run;	/* vmm */
 	int	 kvm_vm, kvm_cpu;	/* KVM */
 	struct kvm_run *kvm_run;
+	pthread_t thread;		/* of the vCPU, if it has one of its own */
 };
 
 struct hypervisor {
@@ -38,10 +40,19 @@ struct hypervisor {
 	void	(*answer)(struct machine *m, uint8_t value);
 	/* The client wants to know when the guest can take an interrupt. */
 	void	(*want_window)(struct machine *m, bool wanted);
+	/* The guest can take one now. */
+	bool	(*ready)(struct machine *m);
+	/* From another thread: there is an interrupt, the guest must stop for it. */
+	void	(*kick)(struct machine *m);
 	/* MMIO_PAGE stops the guest from now on. */
 	void	(*protect)(struct machine *m);
 	/* Past the store that stopped it. */
 	void	(*skip_store)(struct machine *m);
+	/* All that READREGS gives; the same back. */
+	void	(*read_registers)(struct machine *m);
+	void	(*write_registers)(struct machine *m);
+	/* How many VMs there are, by INFO; KVM has nothing like it. */
+	unsigned int (*list)(struct machine *m);
 };
 
 extern const struct hypervisor hypervisor_vmm, hypervisor_kvm;
@@ -49,7 +60,12 @@ extern const struct hypervisor hypervisor_vmm, hypervisor_kvm;
 /* A VM that is ready to run guest.S, and its end. */
 struct machine *machine_new(const struct hypervisor *by, uint64_t size);
 void	machine_free(struct machine *m);
+/* Another VM over the memory of one that is there, and ends later. */
+struct machine *machine_beside(const struct machine *m);
+void	machine_free_beside(struct machine *m);
 /* The guest's address of a function of guest.S. */
 uint64_t machine_function(const char *function);
+/* Run until HLT, whatever else comes. */
+void	machine_until_hlt(struct machine *m);
 
 #endif /* BENCH_MACHINE_H */

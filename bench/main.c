@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * main.c - vmmbench kvm|vmm [trace], vmmbench floor: one line an operation on standard output,
+ * main.c - vmmbench kvm|vmm measure|trace|smp|boot|check, vmmbench floor: one
+ * line an operation on standard output,
  *
  *	OPERATION<tab>BY<tab>COUNT<tab>COST OF ALL
  *
@@ -8,9 +9,11 @@
  */
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include "operations.h"
+#include "trace.h"
 
 void
 test_fail(const char *file, int line, const char *fmt, ...)
@@ -39,26 +42,54 @@ report(const char *operation, const char *by, uint64_t count, uint64_t cost)
 	fflush(stdout);
 }
 
+/* KVM has two descriptors a VM. */
+static void
+many_files(void)
+{
+	struct rlimit limit = { 4096, 4096 };
+
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+static bool
+measure(const struct hypervisor *by, const char *mode)
+{
+	bool tracing = strcmp(mode, "trace") == 0;
+
+	if (strcmp(mode, "smp") == 0) {
+		measure_smp(by);
+		return true;
+	}
+	if (strcmp(mode, "boot") == 0) {
+		measure_boot(by);
+		return true;
+	}
+	if (strcmp(mode, "check") == 0) {
+		measure_exits(by, CHECK_COUNT);
+		return true;
+	}
+	if (!tracing && strcmp(mode, "measure") != 0)
+		return false;
+	measure_exits(by, tracing ? TRACE_ROUNDS : COUNT);
+	measure_memory(by, tracing);
+	measure_life(by, tracing);
+	if (!tracing)
+		measure_scale(by);
+	return true;
+}
+
 int
 main(int argc, char **argv)
 {
-	bool tracing = argc == 3 && strcmp(argv[2], "trace") == 0;
-
 	if (argc == 2 && strcmp(argv[1], "floor") == 0) {
 		measure_floor();
 		return 0;
 	}
-
-	if (argc == 2 || tracing) {
-		if (strcmp(argv[1], "kvm") == 0) {
-			measure(&hypervisor_kvm, tracing);
-			return 0;
-		}
-		if (strcmp(argv[1], "vmm") == 0) {
-			measure(&hypervisor_vmm, tracing);
-			return 0;
-		}
-	}
-	fprintf(stderr, "usage: vmmbench kvm|vmm [trace]; vmmbench floor\n");
+	many_files();
+	if (argc == 3 && strcmp(argv[1], "kvm") == 0 && measure(&hypervisor_kvm, argv[2]))
+		return 0;
+	if (argc == 3 && strcmp(argv[1], "vmm") == 0 && measure(&hypervisor_vmm, argv[2]))
+		return 0;
+	fprintf(stderr, "usage: vmmbench floor; vmmbench kvm|vmm measure|trace|smp|boot|check\n");
 	return 2;
 }

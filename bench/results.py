@@ -51,17 +51,16 @@ def read_results(path: Path) -> list[Measured]:
     return found
 
 
-def read_boot(measure: Path, trace: Path | None = None) -> Boot:
-    """From the directories that `run measure` and `run trace` left."""
-    boot = Boot(read_results(measure / "results"))
-    if trace is not None:
-        names = [(one.operation, one.by) for one in read_results(trace / "results")
-                 if one.count == TRACE_ROUNDS]
-        rounds = read_trace(trace / "trace", Symbols(trace / "symbols"))
-        if len(names) != len(rounds):
-            raise SystemExit(f"{trace}: {len(names)} operations, but {len(rounds)} rounds")
-        boot.rounds = dict(zip(names, rounds))
+def read_boot(directories: list[Path]) -> Boot:
+    """From what `run` left there; a directory may hold a trace."""
+    boot = Boot()
+    for directory in directories:
+        found = read_results(directory / "results")
+        if not (directory / "trace").exists():
+            boot.measured += found
+            continue
+        rounds = read_trace(directory / "trace", Symbols(directory / "symbols"))
+        if len(found) != len(rounds):
+            raise SystemExit(f"{directory}: {len(found)} operations, but {len(rounds)} rounds")
+        boot.rounds.update(zip(((one.operation, one.by) for one in found), rounds))
     return boot
-
-
-TRACE_ROUNDS = 5    # of trace.h

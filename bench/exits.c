@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* operations.c - what is measured, and how. */
+/* exits.c - what the guest does, and what the client does then. */
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <x86intrin.h>
 #include "operations.h"
 #include "trace.h"
 
-#define COUNT		10000u
 #define VECTOR		0x50u
 #define MSR_BIOS_SIGN	0x8bu
 #define MSR_PAT		0x277u
@@ -20,8 +19,7 @@ static void
 until_hlt(struct machine *m, unsigned int rounds)
 {
 	(void)rounds;
-	while (m->by->run(m, NO_IRQ) != STOP_HLT)
-		continue;
+	machine_until_hlt(m);
 }
 
 static void
@@ -126,32 +124,31 @@ cost_of(const struct guest_operation *op, struct machine *m, unsigned int rounds
 }
 
 static void
-measure_guest(const struct guest_operation *op, const struct hypervisor *by, bool tracing)
+measure_guest(const struct guest_operation *op, const struct hypervisor *by, unsigned int count)
 {
 	struct machine *m = machine_new(by, VM_SIZE);
 	uint64_t once, all;
 
 	if (op->prepare != NULL)
 		op->prepare(m);
-	if (tracing) {
-		all = cost_of(op, m, TRACE_ROUNDS);
-		report(op->name, by->name, TRACE_ROUNDS, all);
+	if (count == TRACE_ROUNDS) {
+		report(op->name, by->name, count, cost_of(op, m, count));
 	} else {
 		/* To start the guest and to stop it is not part of it. */
 		cost_of(op, m, TRACE_ROUNDS);
 		once = cost_of(op, m, 1);
-		all = cost_of(op, m, COUNT + 1) - once;
-		report(op->name, by->name, COUNT, all - op->loop * (uint64_t)COUNT);
+		all = cost_of(op, m, count + 1) - once;
+		report(op->name, by->name, count, all - op->loop * (uint64_t)count);
 	}
 	vm_expect_no_fault(m->cpu);
 	machine_free(m);
 }
 
 void
-measure(const struct hypervisor *by, bool tracing)
+measure_exits(const struct hypervisor *by, unsigned int count)
 {
 	unsigned int i;
 
 	for (i = 0; i < sizeof(guest_operations) / sizeof(guest_operations[0]); i++)
-		measure_guest(&guest_operations[i], by, tracing);
+		measure_guest(&guest_operations[i], by, count);
 }
