@@ -21,7 +21,7 @@ bench-record: bench	## the same, kept in bench/results.md for `make bench-check`
 	@cp $(addprefix $(BENCH)/,results.md results.json profile.md) bench/
 
 bench-ready: system-ready
-	@$(MAKE) --no-print-directory bench-floor $(addprefix $(BENCH)/,vmmbench vmctl-kvm \
+	@$(MAKE) -s --no-print-directory bench-floor $(addprefix $(BENCH)/,vmmbench vmctl-kvm \
 		vmctl-vmm trace_qemu.so)
 
 $(BENCH)/vmmbench: $(BENCH_OBJ) $(SYSTEM)/vm.o $(SYSTEM)/embed.o
