@@ -44,8 +44,8 @@ ERROR_EXIT = Message("'{name}' turns exit '{exit}' on, whose action is error",
                      "an action in exit_reasons.yaml, or policy: refused")
 DEAD_EXIT = Message("exit '{exit}' has action '{action}' but no {vendor} control turns it on",
                     "a control with this exit that is not refused, or action: error")
-NO_AFTER = Message("'{field}' is written after exit '{exit}', which exit_reasons.yaml does not have "
-                   "for SVM", "the name of a row with an SVM code")
+NO_AFTER = Message("'{field}' is written after exit '{exit}', which exit_reasons.yaml does not "
+                   "have for SVM", "the name of a row with an SVM code")
 VALUE_WIDE = Message("value {value} does not fit in '{field}'", "at most {limit}")
 
 _LEAF = 0x8000000A
