@@ -444,16 +444,11 @@ take_event_back(struct vcpu *v)
 	event_from_hw((uint32_t)vmcb->exitintinfo,
 	    (uint32_t)(vmcb->exitintinfo >> VMCB_EVENTINJ_ERROR_SHIFT),
 	    &v->exit.interrupted);
-	/* QEMU calls a virtual interrupt that was cut short an exception. */
-	if (s->virq && v->exit.interrupted.type == EVENT_EXCEPTION &&
-	    !v->exit.interrupted.has_error &&
-	    v->exit.interrupted.vector == v->inject.vector)
-		v->exit.interrupted.type = EVENT_EXTINT;
 	if (!s->virq || !(vmcb->vintr & VMCB_VINTR_IRQ))
 		return;
+	/* The guest has not taken it. What QEMU then has in EXITINTINFO is void. */
 	vmcb_set_vintr(vmcb, vmcb->vintr & ~VMCB_VINTR_IRQ);
-	if (v->exit.interrupted.type == EVENT_NONE)
-		v->exit.interrupted = v->inject;
+	v->exit.interrupted = v->inject;
 }
 
 /* --- Exits ---------------------------------------------------------------------------------- */

@@ -124,7 +124,8 @@ interruptible() {
 # QEMU's TCG emulates SVM with nested paging. QEMU_OPTIONS: more of its options.
 boot_amd() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
 	need qemu-system-x86_64 qemu-system-x86
-	$QUIT_WITH_US timeout -k 5 "$1" qemu-system-x86_64 -accel tcg -cpu max -smp "$5" \
+	$QUIT_WITH_US timeout -k 5 "$1" qemu-system-x86_64 -accel tcg,thread=single \
+	    -cpu max -smp "$5" \
 	    -m 1024 -display none -monitor none -no-reboot -nodefaults \
 	    -serial "file:$2/console.log" -serial "file:$2/tap.log" \
 	    -kernel "$3" -initrd "$4" -append "$6" ${QEMU_OPTIONS:-}
