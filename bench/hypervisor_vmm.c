@@ -10,6 +10,15 @@ static struct {
 	uint16_t io, hlt, fault, window;
 } reason;
 
+/* Groups of registers that come with each exit. */
+static void
+registers_with_exits(struct machine *m, uint64_t groups)
+{
+	struct vm_exitregs_params p = { .vxr_vm_id = m->vm->id, .vxr_mask = groups };
+
+	CHECK_OK(ioctl(m->vm->fd, VMM_IOC_EXITREGS, &p));
+}
+
 static void
 create(struct machine *m)
 {
@@ -26,6 +35,7 @@ create(struct machine *m)
 	}
 	vm_create(m->vm);
 	vm_reset(m->cpu, LONG);
+	registers_with_exits(m, 0);
 	m->run = (struct vm_run_params) {
 		.vrp_vm_id = m->vm->id,
 		.vrp_exit = m->cpu->exit,
@@ -86,6 +96,7 @@ static void
 protect(struct machine *m)
 {
 	vm_protect(m->cpu, MMIO_PAGE, PAGE, PROT_READ);
+	registers_with_exits(m, VM_RWREGS_GPRS);
 }
 
 static void

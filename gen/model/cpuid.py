@@ -77,6 +77,7 @@ class Leaf:
     leaf: int
     subleaf: int
     any_subleaf: bool
+    live: bool  # depends on the sub-leaf, whichever it is
     fixup: str
     doc: str
     rows: tuple[Row, ...]
@@ -217,6 +218,7 @@ def _leaf(index: int, node: Map, seen: dict[str, Map], errors: Errors) -> Leaf:
         leaf=node["leaf"],
         subleaf=0 if subleaf == "any" else subleaf,
         any_subleaf=subleaf == "any",
+        live=node.get("subleaf") == "any",
         fixup=node.get("fixup", "none"),
         doc=node["doc"],
         rows=tuple(rows),

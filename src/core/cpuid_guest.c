@@ -14,6 +14,8 @@
 static struct cpuid_regs cpuid_value[CPUID_RULE_COUNT];
 /* The rules' pass bits, less those whose registers this host does not switch. */
 static struct cpuid_regs cpuid_pass[CPUID_RULE_COUNT];
+/* The last leaves that this host has. */
+static uint32_t host_level, host_ext_level;
 
 static void
 host_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
@@ -72,8 +74,13 @@ hide_stateless(void)
 void
 cpuid_init(void)
 {
+	struct cpuid_regs max;
 	unsigned int i;
 
+	host_cpuid(0, 0, &max);
+	host_level = max.eax;
+	host_cpuid(0x80000000, 0, &max);
+	host_ext_level = max.eax;
 	for (i = 0; i < CPUID_RULE_COUNT; i++)
 		cpuid_pass[i] = cpuid_rules[i].pass;
 	hide_stateless();
@@ -179,12 +186,9 @@ fixup_tsc(struct cpuid_regs *out)
 static void
 apply_fixup(struct vcpu *v, const struct cpuid_rule *r, struct cpuid_regs *out)
 {
-	struct cpuid_regs max;
-
 	switch (r->fixup) {
 	case CPUID_FIXUP_LEVEL:
-		host_cpuid(0, 0, &max);
-		out->eax = max.eax;
+		out->eax = host_level;
 		/* The TSC's leaf is synthesised, whatever the host has. */
 		if (host_tsc_stable() && out->eax < 0x15)
 			out->eax = 0x15;
@@ -192,9 +196,8 @@ apply_fixup(struct vcpu *v, const struct cpuid_rule *r, struct cpuid_regs *out)
 			out->eax = CPUID_LEVEL_LAST;
 		break;
 	case CPUID_FIXUP_EXT_LEVEL:
-		host_cpuid(0x80000000, 0, &max);
-		out->eax = max.eax < CPUID_EXT_LEVEL_LAST ? max.eax :
-		    CPUID_EXT_LEVEL_LAST;
+		out->eax = host_ext_level < CPUID_EXT_LEVEL_LAST ?
+		    host_ext_level : CPUID_EXT_LEVEL_LAST;
 		break;
 	case CPUID_FIXUP_APIC_ID:
 		out->ebx |= v->id << 24;
@@ -225,10 +228,11 @@ cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf,
 {
 	const struct cpuid_rule *r = find_rule(leaf, subleaf);
 
-	memset(out, 0, sizeof(*out));
-	if (r == NULL)
+	if (r == NULL) {
+		memset(out, 0, sizeof(*out));
 		return;
-	if (r->any_subleaf)
+	}
+	if (r->live)
 		apply_rule(r, subleaf, out);
 	else
 		*out = cpuid_value[r - cpuid_rules];

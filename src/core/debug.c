@@ -12,15 +12,20 @@
 static void
 guest_sync(struct vcpu *v)
 {
-	uint64_t dr[4], armed = host_debug_active() ? cpu_read_dr7() : 0;
+	uint64_t dr[4], armed;
 	unsigned int i;
 
+	v->dr_live = false;
+	if (!host_debug_active()) {
+		cpu_read_dr0_3(v->dr);
+		return;
+	}
+	armed = cpu_read_dr7();
 	cpu_read_dr0_3(dr);
 	for (i = 0; i < 4; i++) {
 		if (!(armed >> i * 2 & 3))
 			v->dr[i] = dr[i];
 	}
-	v->dr_live = false;
 }
 
 void

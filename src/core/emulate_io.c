@@ -213,6 +213,8 @@ user_inout(struct vcpu *v, const struct exit_policy *p)
 	const struct exit_info *x = &v->exit;
 	int next;
 
+	if (v->loaded && (x->io.string || !io_insn_known(x)))
+		return EXIT_SLEEP;
 	next = io_complete_insn(v, p);
 	if (next)
 		return next == INSN_RETRY ? EXIT_RESUME : next;

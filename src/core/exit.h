@@ -4,7 +4,8 @@
  *
  * A handler returns what the run loop does next. Handlers whose row says
  * `sleep` run with preemption on and the vCPU's state off the CPU; the others
- * run on the CPU with the guest's FPU state loaded and must not sleep.
+ * run on the CPU with the guest's FPU state loaded (v->loaded) and must not
+ * sleep; one that has to now and then returns EXIT_SLEEP first.
  */
 #ifndef CORE_EXIT_H
 #define CORE_EXIT_H
@@ -15,6 +16,7 @@ struct exit_policy;
 enum exit_next {
 	EXIT_RESUME,		/* enter the guest again */
 	EXIT_TO_CLIENT,		/* v->vmexit is filled; RUN returns 0 */
+	EXIT_SLEEP,		/* nothing is done: call again with preemption on */
 	/* or a negative errno: RUN fails with it, the vCPU is stopped */
 };
 

@@ -60,6 +60,7 @@ struct host_caller {
 	bool	 admin;		/* CAP_SYS_ADMIN */
 };
 void	host_caller(struct host_caller *c);
+uint32_t host_caller_uid(void);		/* the same, alone: for every ioctl */
 
 /* An address space; the reference keeps the object, not its mappings. */
 struct host_as;
@@ -73,6 +74,9 @@ bool	host_as_is_current(const struct host_as *as);
  */
 int	host_copy_in(void *dst, uint64_t uaddr, size_t len);
 int	host_copy_out(uint64_t uaddr, const void *src, size_t len);
+/* The same for sizes that the compiler knows: some tens of words. */
+int	host_copy_in_few(void *dst, uint64_t uaddr, size_t len);
+int	host_copy_out_few(uint64_t uaddr, const void *src, size_t len);
 /*
  * Atomic compare-and-exchange on user memory; size is 4 or 8, uaddr aligned.
  * 0: done, -EAGAIN: the value was not *old (which then holds what was there),

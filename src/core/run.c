@@ -27,8 +27,7 @@
 
 /* What guest_loop() wants next, beside enum exit_next and errno. */
 enum loop_next {
-	LOOP_SLEEP = EXIT_TO_CLIENT + 1,	/* handle v->exit with preemption on */
-	LOOP_WORK,	/* sleepable work or the scheduler: then go on */
+	LOOP_WORK = EXIT_SLEEP + 1,	/* sleepable work or the scheduler: then go on */
 	LOOP_LEAVE,	/* RUN returns with VM_EXIT_NONE */
 	LOOP_WINDOW,	/* RUN returns: the guest can take an interrupt */
 };
@@ -131,7 +130,7 @@ exit_handle(struct vcpu *v, const struct exit_policy *p)
 
 	v->faulted = false;
 	next = p->handler(v, p);
-	if (next >= 0 && p->advance && !v->faulted)
+	if (next >= 0 && next != EXIT_SLEEP && p->advance && !v->faulted)
 		vcpu_advance(v, v->exit.insn_len);
 	return next;
 }
@@ -171,7 +170,7 @@ guest_loop(struct vcpu *v)
 		host_trace_exit(v->vm->id, v->id, v->exit.kind, v->exit.reason,
 		    v->gpr[VCPU_REGS_RIP], v->exit.info1, v->exit.info2);
 		if (p->sleep || exit_lacks_insn(v, p))
-			next = LOOP_SLEEP;
+			next = EXIT_SLEEP;
 		else
 			next = exit_handle(v, p);
 	} while (next == EXIT_RESUME);
@@ -227,7 +226,7 @@ run_loop(struct vcpu *v)
 		if (vmm_backend()->prepare != NULL)
 			vmm_backend()->prepare(v);
 		next = guest_loop(v);
-		if (next == LOOP_SLEEP)
+		if (next == EXIT_SLEEP)
 			next = exit_handle_sleeping(v);
 		switch (next) {
 		case EXIT_RESUME:
@@ -250,38 +249,89 @@ run_loop(struct vcpu *v)
 
 /* --- The ioctl --------------------------------------------------------------------------- */
 
-/* What the client did with the last exit. -EFAULT: nothing has changed. */
+/*
+ * What the client did with the last exit: of that, what matters is read.
+ * -EFAULT: nothing has changed.
+ */
 static int
 run_continue(struct vcpu *v, uint64_t uexit)
 {
 	struct vm_exit *x = &v->vmexit;
-	int err;
 
-	err = host_copy_in(x, uexit, sizeof(*x));
-	if (err)
-		return err;
+	if (host_copy_in_few(&x->vei, uexit + offsetof(struct vm_exit, vei),
+	    sizeof(x->vei)))
+		return -EFAULT;
 	if (v->io.active)
 		return io_complete(v, x->vei.vei_data);
 	/* The client emulated an access: it moved RIP and loaded registers. */
 	if (exit_policy[v->exit.kind].handler == user_fault &&
-	    v->exit_reason == (uint16_t)v->exit.reason)
+	    v->exit_reason == (uint16_t)v->exit.reason) {
+		if (host_copy_in_few(x->vrs.vrs_gprs,
+		    uexit + offsetof(struct vm_exit, vrs.vrs_gprs),
+		    sizeof(x->vrs.vrs_gprs)))
+			return -EFAULT;
 		return vcpu_regs_write(v, VM_RWREGS_GPRS, &x->vrs);
+	}
 	return 0;
 }
 
+/* The registers that the client wants, and its own view of the vCPU. */
 static void
 run_report(struct vcpu *v, struct vm_run_params *p, uint16_t reason)
 {
 	const struct backend *b = vmm_backend();
 	struct guest_mode m;
 
-	b->mode(v, &m);
-	b->regs_read(v, VM_RWREGS_ALL, &v->vmexit.vrs);
-	v->vmexit.cpl = m.cpl;
+	if (v->exit_groups != 0)
+		b->regs_read(v, v->exit_groups, &v->vmexit.vrs);
+	if (v->exit_groups & VM_RWREGS_SREGS) {
+		b->mode(v, &m);
+		v->vmexit.cpl = m.cpl;
+	}
 	v->exit_reason = reason;
 	p->vrp_exit_reason = reason;
 	p->vrp_irqready = v->inject.type == EVENT_NONE && vcpu_irr_empty(v) &&
 	    b->irq_ready(v);
+}
+
+/* Where the groups lie in struct vm_exit; before the first: what happened. */
+#define FIRST_GROUP	offsetof(struct vm_exit, vrs)
+#define GROUP(g, first, behind) \
+	{ VM_RWREGS_##g, offsetof(struct vm_exit, vrs.first), \
+	  offsetof(struct vm_exit, behind) }
+static const struct {
+	uint64_t group;
+	size_t	 start, end;
+} group_place[] = {
+	GROUP(GPRS, vrs_gprs, vrs.vrs_crs),
+	GROUP(CRS, vrs_crs, vrs.vrs_msrs),
+	GROUP(MSRS, vrs_msrs, vrs.vrs_drs),
+	GROUP(DRS, vrs_drs, vrs.vrs_sregs),
+	GROUP(SREGS, vrs_sregs, vex_gpa_high),
+};
+
+static int
+run_copy_out(struct vcpu *v, uint64_t uexit)
+{
+	const struct vm_exit *x = &v->vmexit;
+	size_t i, start, end;
+	int err;
+
+	if (v->exit_groups == VM_RWREGS_ALL)
+		return host_copy_out_few(uexit, x, sizeof(*x));
+	err = host_copy_out_few(uexit, x, FIRST_GROUP);
+	for (i = 0; err == 0 && i < sizeof(group_place) / sizeof(group_place[0]); i++) {
+		start = group_place[i].start;
+		end = group_place[i].end;
+		if (v->exit_groups & group_place[i].group)
+			err = host_copy_out_few(uexit + start,
+			    (const char *)x + start, end - start);
+	}
+	if (err == 0)
+		err = host_copy_out_few(uexit +
+		    offsetof(struct vm_exit, vex_gpa_high), &x->vex_gpa_high,
+		    sizeof(x->vex_gpa_high));
+	return err;
 }
 
 static int
@@ -300,7 +350,9 @@ run_locked(struct vcpu *v, struct vm_run_params *p)
 		v->irr[(p->vrp_irq & 0xff) / 64] |= 1ULL << p->vrp_irq % 64;
 
 	v->refusal.check[0] = v->refusal.text[0] = '\0';
-	memset(&v->vmexit, 0, sizeof(v->vmexit));
+	/* Registers that it does not want are not looked at. */
+	memset(&v->vmexit, 0, FIRST_GROUP);
+	v->vmexit.vex_gpa_high = 0;
 	sync_store(&v->state, VCPU_STATE_RUNNING);
 	reason = run_loop(v);
 	/* After an error too: RESETCPU or WRITEREGS may mend what was wrong. */
@@ -308,7 +360,7 @@ run_locked(struct vcpu *v, struct vm_run_params *p)
 	if (reason < 0)
 		return reason;
 	run_report(v, p, (uint16_t)reason);
-	return host_copy_out(uexit, &v->vmexit, sizeof(v->vmexit));
+	return run_copy_out(v, uexit);
 }
 
 int

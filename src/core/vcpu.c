@@ -82,6 +82,7 @@ vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
 	v->vm = vm;
 	v->id = id;
 	v->state = VCPU_STATE_STOPPED;
+	v->exit_groups = VM_RWREGS_ALL;
 	host_mutex_init(&v->lock);
 	regs = host_alloc(sizeof(*regs));
 	if (regs == NULL)
@@ -447,6 +448,21 @@ vmm_ioctl_writeregs(struct vmm_session *s, struct vm_rwregs_params *p)
 	v->flush = true;
 	vcpu_release(v);
 	return err;
+}
+
+int
+vmm_ioctl_exitregs(struct vmm_session *s, struct vm_exitregs_params *p)
+{
+	struct vcpu *v;
+	int err;
+
+	(void)s;
+	err = vcpu_acquire(p->vxr_vm_id, p->vxr_vcpu_id, &v);
+	if (err)
+		return err;
+	v->exit_groups = p->vxr_mask;
+	vcpu_release(v);
+	return 0;
 }
 
 int

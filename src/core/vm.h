@@ -194,6 +194,7 @@ struct vcpu {
 	uint64_t tsc_offset;	/* guest TSC = host TSC + this */
 	struct pending_io io;
 	uint16_t exit_reason;	/* what the client was told */
+	uint64_t exit_groups;	/* VM_RWREGS_*: the registers it wants of it */
 	struct vm_exit vmexit;	/* what the client gets */
 
 	struct {

@@ -16,10 +16,16 @@
  * Ids as the initial namespaces see them: the same user in two namespaces is
  * one user, and two users with one number in two namespaces are two.
  */
+uint32_t
+host_caller_uid(void)
+{
+	return __kuid_val(current_euid());
+}
+
 void
 host_caller(struct host_caller *c)
 {
-	c->uid = from_kuid(&init_user_ns, current_euid());
+	c->uid = host_caller_uid();
 	c->pid = task_tgid_nr(current);
 	/* A question, not a use of the privilege: nothing for the audit log. */
 	c->admin = ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
@@ -55,6 +61,47 @@ int
 host_copy_out(uint64_t uaddr, const void *src, size_t len)
 {
 	return copy_to_user(u64_to_user_ptr(uaddr), src, len) ? -EFAULT : 0;
+}
+
+/* Word by word: what is fast for pages has to be set up first. */
+int
+host_copy_in_few(void *dst, uint64_t uaddr, size_t len)
+{
+	const u8 __user *from = u64_to_user_ptr(uaddr);
+	u8 *to = dst;
+
+	might_fault();
+	if (!user_read_access_begin(from, len))
+		return -EFAULT;
+	for (; len >= sizeof(u64); from += sizeof(u64), to += sizeof(u64), len -= sizeof(u64))
+		unsafe_get_user(*(u64 *)to, (const u64 __user *)from, fault);
+	for (; len != 0; from++, to++, len--)
+		unsafe_get_user(*to, from, fault);
+	user_read_access_end();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
+int
+host_copy_out_few(uint64_t uaddr, const void *src, size_t len)
+{
+	u8 __user *to = u64_to_user_ptr(uaddr);
+	const u8 *from = src;
+
+	might_fault();
+	if (!user_write_access_begin(to, len))
+		return -EFAULT;
+	for (; len >= sizeof(u64); from += sizeof(u64), to += sizeof(u64), len -= sizeof(u64))
+		unsafe_put_user(*(const u64 *)from, (u64 __user *)to, fault);
+	for (; len != 0; from++, to++, len--)
+		unsafe_put_user(*from, to, fault);
+	user_write_access_end();
+	return 0;
+fault:
+	user_write_access_end();
+	return -EFAULT;
 }
 
 static int

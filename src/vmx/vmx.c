@@ -211,6 +211,7 @@ vmx_cpu_on(void)
 	c->current = NULL;
 	c->active = NULL;
 	c->last_vcpu = 0;
+	vmx_read_host_msrs(c);
 	c->on = true;
 	return 0;
 }

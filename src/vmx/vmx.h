@@ -28,6 +28,9 @@ struct vmx_cpu {
 	struct vmx_vcpu *current;	/* whose VMCS VMREAD reads */
 	struct vmx_vcpu *active;	/* through next: the VMCSs active here */
 	uint64_t last_vcpu;		/* tag of the vCPU that ran last, 0: none */
+	/* MSRs that the host sets once for all threads; since the CPU is on. */
+	uint64_t pat, efer, sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t stay_msr[VMX_MSR_CONTEXTS];
 };
 
 struct vmx_vm {
@@ -55,12 +58,13 @@ struct vmx_vcpu {
 	bool	 flush;		/* this CPU may remember old translations */
 	bool	 here;		/* loaded, on a CPU that is on */
 	bool	 fresh;		/* has not been inside since load() */
-	uint64_t host_msr[VMX_MSR_CONTEXTS];	/* while loaded */
+	uint64_t host_kernel_gs_base;		/* this thread's; while loaded */
 	struct host_context context;		/* while loaded */
 
 	/* Copies of what the VMCS holds, written only when they change. */
 	struct host_fields host;
 	uint64_t host_rsp, rip, rsp, rflags;
+	bool	 rsp_due;	/* v->gpr[] has not this exit's RSP yet */
 	uint32_t proc;
 	bool	 written;	/* the copies are true */
 	bool	 window;	/* wanted; in the VMCS from the next entry on */
@@ -138,10 +142,16 @@ void	vmx_op_clear_shadow(struct vcpu *v);
  */
 void	vmx_diagnose(struct vcpu *v, const char *how);
 
+/* The host's own, for load(). On that CPU, when it is put on. */
+void	vmx_read_host_msrs(struct vmx_cpu *c);
+
 /* --- vmx_decode.c ------------------------------------------------------------------ */
 
 /* Fill v->exit; right after the exit, interrupts off. */
 void	vmx_decode_exit(struct vcpu *v, uint32_t reason);
+
+/* The guest's RSP, which few exits look at, into v->gpr[]. Loaded. */
+void	vmx_read_rsp(struct vcpu *v);
 
 /* --- vmx_run.c: the operations around the world switch ------------------------------- */
 

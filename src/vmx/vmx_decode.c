@@ -190,6 +190,7 @@ vmx_decode_exit(struct vcpu *v, uint32_t reason)
 		break;
 	case EXIT_CR_ACCESS:
 		decode_cr(x);
+		vmx_read_rsp(v);
 		break;
 	case EXIT_MSR:
 		x->msr.write = (reason & VMX_EXIT_REASON_BASIC_MASK) ==

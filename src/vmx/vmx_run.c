@@ -27,7 +27,7 @@ host_field(struct vmx_vcpu *s, uint32_t field, uint64_t *copy, uint64_t value)
  * change during a stay: they are written before each entry.
  */
 static void
-write_host_state(struct vmx_vcpu *s)
+write_host_state(struct vmx_vcpu *s, const struct vmx_cpu *cpu)
 {
 	const struct host_context *c = &s->context;
 	struct host_fields *f = &s->host;
@@ -38,14 +38,14 @@ write_host_state(struct vmx_vcpu *s)
 	host_field(s, VMCS_HOST_TR_BASE, &f->c.tr_base, c->tr_base);
 	host_field(s, VMCS_HOST_GDTR_BASE, &f->c.gdt_base, c->gdt_base);
 	host_field(s, VMCS_HOST_IDTR_BASE, &f->c.idt_base, c->idt_base);
-	host_field(s, VMCS_HOST_IA32_PAT, &f->pat, cpu_rdmsr(ARCH_MSR_PAT));
-	host_field(s, VMCS_HOST_IA32_EFER, &f->efer, cpu_rdmsr(ARCH_MSR_EFER));
+	host_field(s, VMCS_HOST_IA32_PAT, &f->pat, cpu->pat);
+	host_field(s, VMCS_HOST_IA32_EFER, &f->efer, cpu->efer);
 	host_field(s, VMCS_HOST_IA32_SYSENTER_CS, &f->sysenter_cs,
-	    cpu_rdmsr(ARCH_MSR_SYSENTER_CS));
+	    cpu->sysenter_cs);
 	host_field(s, VMCS_HOST_IA32_SYSENTER_ESP, &f->sysenter_esp,
-	    cpu_rdmsr(ARCH_MSR_SYSENTER_ESP));
+	    cpu->sysenter_esp);
 	host_field(s, VMCS_HOST_IA32_SYSENTER_EIP, &f->sysenter_eip,
-	    cpu_rdmsr(ARCH_MSR_SYSENTER_EIP));
+	    cpu->sysenter_eip);
 	if (s->written)
 		return;
 	/* Selectors with RPL or TI are no host state: put() brings them. */
@@ -60,18 +60,40 @@ write_host_state(struct vmx_vcpu *s)
 	s->host_rsp = 0;
 }
 
+void
+vmx_read_host_msrs(struct vmx_cpu *c)
+{
+	unsigned int i;
+
+	c->pat = cpu_rdmsr(ARCH_MSR_PAT);
+	c->efer = cpu_rdmsr(ARCH_MSR_EFER);
+	c->sysenter_cs = cpu_rdmsr(ARCH_MSR_SYSENTER_CS);
+	c->sysenter_esp = cpu_rdmsr(ARCH_MSR_SYSENTER_ESP);
+	c->sysenter_eip = cpu_rdmsr(ARCH_MSR_SYSENTER_EIP);
+	for (i = 0; i < vmx.msrs; i++)
+		c->stay_msr[i] = cpu_rdmsr(vmx.msr[i].index);
+}
+
+/* The host's value of an MSR that is switched once a stay. */
+static uint64_t
+host_msr(const struct vmx_cpu *c, const struct vmx_vcpu *s, unsigned int i)
+{
+	return vmx.msr[i].index == ARCH_MSR_KERNEL_GS_BASE ?
+	    s->host_kernel_gs_base : c->stay_msr[i];
+}
+
 /* MSRs that matter in user mode only are switched once a stay. */
 static void
-msrs_load(struct vcpu *v)
+msrs_load(struct vcpu *v, const struct vmx_cpu *c)
 {
 	struct vmx_vcpu *s = vmx_vcpu(v);
 	unsigned int i;
 
+	s->host_kernel_gs_base = cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE);
 	for (i = 0; i < vmx.msrs; i++) {
 		const struct vmx_msr_context *m = &vmx.msr[i];
 
-		s->host_msr[i] = cpu_rdmsr(m->index);
-		if (v->msr[m->slot] != s->host_msr[i])
+		if (v->msr[m->slot] != host_msr(c, s, i))
 			cpu_wrmsr(m->index, v->msr[m->slot]);
 	}
 }
@@ -82,12 +104,13 @@ msrs_save(struct vcpu *v)
 	unsigned int i;
 
 	for (i = 0; i < vmx.msrs; i++)
-		v->msr[vmx.msr[i].slot] = cpu_rdmsr(vmx.msr[i].index);
+		v->msr[vmx.msr[i].slot] =
+		    cpu_rdmsr(vmx.msr[i].index);
 }
 
 /* After a load of GS, the base that SWAPGS brings is neither's. */
 static void
-msrs_restore(const struct vcpu *v)
+msrs_restore(const struct vcpu *v, const struct vmx_cpu *c)
 {
 	const struct vmx_vcpu *s = vmx_vcpu(v);
 	unsigned int i;
@@ -95,8 +118,8 @@ msrs_restore(const struct vcpu *v)
 	for (i = 0; i < vmx.msrs; i++) {
 		const struct vmx_msr_context *m = &vmx.msr[i];
 
-		if (v->msr[m->slot] != s->host_msr[i] || s->context.gs != 0)
-			cpu_wrmsr(m->index, s->host_msr[i]);
+		if (v->msr[m->slot] != host_msr(c, s, i) || s->context.gs != 0)
+			cpu_wrmsr(m->index, host_msr(c, s, i));
 	}
 }
 
@@ -115,8 +138,8 @@ vmx_op_load(struct vcpu *v)
 		host_predictor_barrier();
 	}
 	host_context_save(&s->context);
-	write_host_state(s);
-	msrs_load(v);
+	write_host_state(s, c);
+	msrs_load(v, c);
 	debug_load(v);
 	s->fresh = true;
 }
@@ -129,12 +152,14 @@ vmx_op_put(struct vcpu *v)
 	if (!s->here)
 		return;
 	s->here = false;
+	if (s->rsp_due)
+		vmx_read_rsp(v);
 	debug_put(v);
 	if (!host_debug_active() && v->dr6 != DR6_INIT)
 		cpu_write_dr6(DR6_INIT);
 	msrs_save(v);
 	host_context_restore(&s->context);
-	msrs_restore(v);
+	msrs_restore(v, vmx_this_cpu());
 }
 
 /* Translations with this vCPU's tags end here (SDM 3C 29.4.3). */
@@ -170,7 +195,8 @@ write_entry_state(struct vcpu *v)
 
 	host_field(s, VMCS_HOST_CR3, &s->host.cr3, vmx_read_cr3());
 	host_field(s, VMCS_HOST_CR4, &s->host.cr4, cpu_read_cr4());
-	guest_field(s, VMCS_GUEST_RSP, &s->rsp, v->gpr[VCPU_REGS_RSP]);
+	if (!s->rsp_due)
+		guest_field(s, VMCS_GUEST_RSP, &s->rsp, v->gpr[VCPU_REGS_RSP]);
 	guest_field(s, VMCS_GUEST_RIP, &s->rip, v->gpr[VCPU_REGS_RIP]);
 	guest_field(s, VMCS_GUEST_RFLAGS, &s->rflags,
 	    v->gpr[VCPU_REGS_RFLAGS] | ARCH_RFLAGS_MB1);
@@ -220,6 +246,15 @@ entry_refused(struct vcpu *v, uint32_t reason)
 	return -EINVAL;
 }
 
+void
+vmx_read_rsp(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+
+	v->gpr[VCPU_REGS_RSP] = s->rsp = vmx_vmread(VMCS_GUEST_RSP);
+	s->rsp_due = false;
+}
+
 int
 vmx_op_enter(struct vcpu *v, bool flush)
 {
@@ -265,7 +300,7 @@ vmx_op_enter(struct vcpu *v, bool flush)
 	s->shadow_known = false;
 	if (s->apic != NULL)
 		v->cr8 = s->apic[APIC_TPR] >> TPR_SHIFT;
-	v->gpr[VCPU_REGS_RSP] = s->rsp = vmx_vmread(VMCS_GUEST_RSP);
+	s->rsp_due = true;
 	v->gpr[VCPU_REGS_RIP] = s->rip = vmx_vmread(VMCS_GUEST_RIP);
 	v->gpr[VCPU_REGS_RFLAGS] = s->rflags = vmx_vmread(VMCS_GUEST_RFLAGS);
 	vmx_decode_exit(v, reason);

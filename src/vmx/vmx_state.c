@@ -179,9 +179,14 @@ shadow(struct vcpu *v)
 bool
 vmx_op_irq_ready(struct vcpu *v)
 {
+	const struct vmx_vcpu *s = vmx_vcpu(v);
 	bool ready;
 
-	if (!(v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_IF) || !vmcs_begin(v))
+	if (!(v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_IF))
+		return false;
+	if (s->shadow_known)
+		return s->shadow == 0;
+	if (!vmcs_begin(v))
 		return false;
 	ready = shadow(v) == 0;
 	vmcs_end(v);

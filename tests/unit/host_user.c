@@ -419,6 +419,12 @@ struct host_as {
 	unsigned int number;
 };
 
+uint32_t
+host_caller_uid(void)
+{
+	return host_user.caller.uid;
+}
+
 void
 host_caller(struct host_caller *c)
 {
@@ -515,6 +521,18 @@ host_copy_out(uint64_t uaddr, const void *src, size_t len)
 	if (copy_should_fail() || !user_copy((void *)(uintptr_t)src, uaddr, len, true))
 		return -EFAULT;
 	return 0;
+}
+
+int
+host_copy_in_few(void *dst, uint64_t uaddr, size_t len)
+{
+	return host_copy_in(dst, uaddr, len);
+}
+
+int
+host_copy_out_few(uint64_t uaddr, const void *src, size_t len)
+{
+	return host_copy_out(uaddr, src, len);
 }
 
 /* Can the page at va be read, or written? Writing back what is there is safe

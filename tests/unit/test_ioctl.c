@@ -93,6 +93,7 @@ static union {
 	struct vm_rwregs_params regs;
 	struct vm_rwvmparams_params clock;
 	struct vm_mprotect_ept_params protect;
+	struct vm_exitregs_params groups;
 } arg;
 
 static struct vm_info_result infos[VMS];
@@ -122,6 +123,8 @@ static const struct ioctl {
 	  IDS(vm_rwvmparams_params, vpp_vm_id, vpp_vcpu_id) },
 	{ VMM_IOC_MPROTECT_EPT, false,
 	  IDS(vm_mprotect_ept_params, vmep_vm_id, vmep_vcpu_id) },
+	{ VMM_IOC_EXITREGS, false,
+	  IDS(vm_exitregs_params, vxr_vm_id, vxr_vcpu_id) },
 };
 #define IOCTLS	(sizeof(ioctls) / sizeof(ioctls[0]))
 
@@ -182,6 +185,9 @@ good(const struct ioctl *i)
 		arg.protect.vmep_sgpa = 0x30000;
 		arg.protect.vmep_size = 0x1000;
 		arg.protect.vmep_prot = VMM_PROT_READ;
+		break;
+	case VMM_IOC_EXITREGS:
+		arg.groups.vxr_mask = VM_RWREGS_GPRS;
 		break;
 	}
 	if (i->has_vm)
@@ -947,6 +953,52 @@ START_TEST(strings_come_one_by_one)
 }
 END_TEST
 
+/* --- Registers that come with an exit -------------------------------------- */
+
+static const struct { uint64_t group; size_t start, end; } places[] = {
+#define PLACE(g, first, behind) { VM_RWREGS_##g, \
+	offsetof(struct vm_exit, vrs.first), offsetof(struct vm_exit, behind) }
+	PLACE(GPRS, vrs_gprs, vrs.vrs_crs), PLACE(CRS, vrs_crs, vrs.vrs_msrs),
+	PLACE(MSRS, vrs_msrs, vrs.vrs_drs), PLACE(DRS, vrs_drs, vrs.vrs_sregs),
+	PLACE(SREGS, vrs_sregs, vex_gpa_high),
+};
+
+/* What was not asked for stays as it is; the rest is as with all of them. */
+START_TEST(exits_bring_the_registers_asked_for)
+{
+	const struct step step = { AT(EXIT_IO, "\xe6\x80"),
+	    .exit.io = { .port = 0x80, .size = 1 } };
+	struct vm_exitregs_params p = { .vxr_vm_id = f.vm };
+	const char *got = (const char *)&f.exit;
+	struct vm_exit all;
+
+	ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, VMM_NO_IRQ), 0);
+	all = f.exit;
+	for (uint64_t groups = 0; groups <= VM_RWREGS_ALL; groups++) {
+		p.vxr_mask = groups;
+		ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_EXITREGS, &p), 0);
+		fixture_long_mode(&f, RIP);
+		memset(&f.exit, 0x5a, sizeof(f.exit));
+		f.run.vrp_continue = 0;
+		ck_assert_int_eq(fixture_steps(&f, &s, &step, 1, VMM_NO_IRQ), 0);
+		ck_assert_mem_eq(&f.exit, &all, offsetof(struct vm_exit, vrs));
+		ck_assert_uint_eq(f.exit.vex_gpa_high, all.vex_gpa_high);
+		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+			size_t at = places[i].start, len = places[i].end - at;
+
+			if (groups & places[i].group) {
+				ck_assert_mem_eq(got + at, (char *)&all + at, len);
+				continue;
+			}
+			for (size_t b = at; b < at + len; b++)
+				expect(got[b] == 0x5a);
+		}
+	}
+	p.vxr_mask = VM_RWREGS_ALL + 1;
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_EXITREGS, &p), -EINVAL);
+}
+END_TEST
+
 /* --- Second-stage faults ------------------------------------------------- */
 
 START_TEST(memory_appears_when_it_is_touched)
@@ -1162,6 +1214,7 @@ main(void)
 		out_reaches_the_client,
 		in_takes_the_client_s_answer,
 		strings_come_one_by_one,
+		exits_bring_the_registers_asked_for,
 		memory_appears_when_it_is_touched,
 		mmio_is_described_and_answered,
 		mmio_unanswered,

@@ -36,6 +36,7 @@ HANDLER(readvmparams, 9, vm_rwvmparams_params)
 HANDLER(writevmparams, 10, vm_rwvmparams_params)
 HANDLER(mprotect_ept, 11, vm_mprotect_ept_params)
 HANDLER(refused, 32, vm_refused_params)
+HANDLER(exitregs, 33, vm_exitregs_params)
 
 /* These tests need no memory.c. */
 bool
@@ -45,6 +46,8 @@ mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
 	(void)arg, (void)start, (void)end, (void)may_block, (void)token;
 	return true;
 }
+
+#define EXTENSIONS	2
 
 /* The commands of ioctls.csv, as numbers: an oracle that no macro made. */
 static const struct {
@@ -94,7 +97,7 @@ START_TEST(any_other_command_is_unknown)
 {
 	unsigned int number, dir, size, i, found = 0;
 	static const unsigned int sizes[] = {
-		0, 4, 8, 12, 24, 28, 32, 36, 456, 576, 584, 1280, 1284, 16383,
+		0, 4, 8, 12, 16, 24, 28, 32, 36, 456, 576, 584, 1280, 1284, 16383,
 	};
 
 	for (number = 0; number < 256; number++) {
@@ -108,19 +111,30 @@ START_TEST(any_other_command_is_unknown)
 			}
 		}
 	}
-	ck_assert_uint_eq(found, COMMANDS + 1);
+	ck_assert_uint_eq(found, COMMANDS + EXTENSIONS);
 }
 END_TEST
 
 /* What vmm(4) does not have is numbered from 32 up. */
-START_TEST(extension_is_out_of_the_way)
+START_TEST(extensions_are_out_of_the_way)
 {
-	const struct ioctl_desc *d = ioctl_find(0xc1c85620);
+	static const struct {
+		uint32_t cmd;
+		const char *name;
+		uint16_t size;
+	} extensions[] = {
+		{ 0xc1c85620, "VMM_IOC_REFUSED", 456 },
+		{ 0x40105621, "VMM_IOC_EXITREGS", 16 },
+	};
 
-	ck_assert_ptr_nonnull(d);
-	ck_assert_str_eq(d->name, "VMM_IOC_REFUSED");
-	ck_assert_uint_eq(d->size, 456);
-	ck_assert_int_eq(d->handler(NULL, NULL), -32);
+	for (int i = 0; i < EXTENSIONS; i++) {
+		const struct ioctl_desc *d = ioctl_find(extensions[i].cmd);
+
+		ck_assert_ptr_nonnull(d);
+		ck_assert_str_eq(d->name, extensions[i].name);
+		ck_assert_uint_eq(d->size, extensions[i].size);
+		ck_assert_int_eq(d->handler(NULL, NULL), -32 - i);
+	}
 }
 END_TEST
 
@@ -459,7 +473,7 @@ main(void)
 	tcase_add_loop_test(tc, command_has_size_direction_and_handler, 0,
 	    COMMANDS);
 	tcase_add_test(tc, any_other_command_is_unknown);
-	tcase_add_test(tc, extension_is_out_of_the_way);
+	tcase_add_test(tc, extensions_are_out_of_the_way);
 	tcase_add_test(tc, create_takes_a_usual_vm);
 	tcase_add_test(tc, create_counts_vcpus);
 	tcase_add_test(tc, create_counts_ranges);
