@@ -122,9 +122,13 @@ def judge(todo: Sequence[Mutant], thorough: bool = False) -> Report:
     valid()
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), _start, (bench,)) as pool:
         work = [(index, thorough or not listed(mutant.name)) for index, mutant in enumerate(todo)]
-        for index, verdict in pool.imap_unordered(_judge, work):
-            report.verdicts.append((todo[index], verdict))
-    report.write()
+        try:
+            for index, verdict in pool.imap_unordered(_judge, work):
+                report.verdicts.append((todo[index], verdict))
+                if sys.stderr.isatty():
+                    print(f"\r{len(report.verdicts)} of {len(todo)} ", end="", file=sys.stderr)
+        finally:  # an interrupted run has something to say too
+            report.write()
     return report
 
 

@@ -20,7 +20,7 @@ check-spec: generate	## tests of the specification and of all that is made from 
 	@$(PYTHON) tests/unit/run.py --out $(SPEC_CHECK)/results --timeout 900 \
 		$(SPEC_TESTS:%=--python %) --python tests/gen $(SPEC_PROGRAMS)
 
-mutate: spec-unit	## try every mutant of the specification: an hour (ONLY=cpuid/leaves/0x7)
+mutate: spec-unit	## try every mutant of the specification: hours (ONLY=cpuid/leaves/0x7)
 	@$(PYTHON) -m tests.spec.mutate --only '$(ONLY)'
 
 spec-unit: generate
