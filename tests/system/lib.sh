@@ -16,31 +16,38 @@ need() {	# COMMAND PACKAGE
 # The kernel of release $1, unpacked below build/kernel; prints the directory.
 # Nothing is installed: the package's files are only taken out of it.
 fetch_kernel() {
-	local release=$1 dir=build/kernel/$1 tmp
-	if [ ! -e "$dir/done" ]; then
-		need dpkg-deb dpkg
-		echo "fetching Debian's package linux-image-$release" >&2
-		rm -rf "$dir"
-		mkdir -p build/kernel
-		tmp=$(mktemp -d build/kernel/fetch.XXXXXX)
-		# apt drops root for downloads; let it write here.
-		chmod 777 "$tmp"
-		(cd "$tmp" && apt-get -qq -o APT::Sandbox::User=root download \
-		    "linux-image-$release" >&2) || {
-			rm -rf "$tmp"
-			die "apt-get download linux-image-$release failed;" \
-			    "apt-get update may help, or another KREL"
-		}
-		dpkg-deb -x "$tmp"/linux-image-*.deb "$tmp/root"
-		mkdir -p "$tmp/keep"
-		mv "$tmp/root/boot/vmlinuz-$release" "$tmp/keep/vmlinuz"
-		mv "$tmp/root/lib/modules/$release" "$tmp/keep/modules"
-		touch "$tmp/keep/done"
-		chmod 755 "$tmp/keep"
-		mv "$tmp/keep" "$dir"
-		rm -rf "$tmp"
-	fi
+	local release=$1 dir=build/kernel/$1
+	mkdir -p build/kernel
+	# Of suites that run at the same time, one fetches; the others wait.
+	(
+		flock 9
+		[ -e "$dir/done" ] || unpack_kernel "$release" "$dir"
+	) 9> build/kernel/lock || exit 1
 	echo "$dir"
+}
+
+unpack_kernel() {	# RELEASE DIR
+	local release=$1 dir=$2 tmp
+	need dpkg-deb dpkg
+	echo "fetching Debian's package linux-image-$release" >&2
+	rm -rf "$dir"
+	tmp=$(mktemp -d build/kernel/fetch.XXXXXX)
+	# apt drops root for downloads; let it write here.
+	chmod 777 "$tmp"
+	(cd "$tmp" && apt-get -qq -o APT::Sandbox::User=root download \
+	    "linux-image-$release" >&2) || {
+		rm -rf "$tmp"
+		die "apt-get download linux-image-$release failed;" \
+		    "apt-get update may help, or another KREL"
+	}
+	dpkg-deb -x "$tmp"/linux-image-*.deb "$tmp/root"
+	mkdir -p "$tmp/keep"
+	mv "$tmp/root/boot/vmlinuz-$release" "$tmp/keep/vmlinuz"
+	mv "$tmp/root/lib/modules/$release" "$tmp/keep/modules"
+	touch "$tmp/keep/done"
+	chmod 755 "$tmp/keep"
+	mv "$tmp/keep" "$dir"
+	rm -rf "$tmp"
 }
 
 # initrd OUT [HOSTFILE:PATH ...]: busybox and these files (mode kept).
