@@ -71,6 +71,7 @@ bool	host_as_is_current(const struct host_as *as);
 /*
  * Copies between kernel memory and the current address space. May sleep.
  * -EFAULT when an address is bad; then an unknown part may have been copied.
+ * With preemption off they do not sleep: a page that is not there is -EFAULT.
  */
 int	host_copy_in(void *dst, uint64_t uaddr, size_t len);
 int	host_copy_out(uint64_t uaddr, const void *src, size_t len);
@@ -134,7 +135,8 @@ struct host_frame {
 unsigned long host_watch_begin(struct host_watch *w);
 /*
  * Look up npages (at most 512) pages from hva on. The page at index `want` is
- * faulted in, for writing if `write`; its neighbours are only reported.
+ * faulted in, for writing if `write`; its neighbours are only reported, and
+ * when it had to be faulted in not even that has to be.
  * -EFAULT: no page can be there for this access (not mapped, no permission,
  * device memory). -EBUSY: start over. Current must be the creator's address
  * space. May sleep.

@@ -52,7 +52,8 @@ int	memory_protect(struct vm *vm, uint64_t gpa, uint64_t size,
  * The driver's own access to guest-physical memory; may cross pages but not
  * leave the ranges. Honours MPROTECT_EPT. -EFAULT; a write that leaves the
  * ranges or is refused has changed nothing. May sleep; in the creator's
- * address space.
+ * address space. During a stay in the guest (v->loaded), -EFAULT also stands
+ * for a page that would have to be waited for.
  */
 int	memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len);
 int	memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);

@@ -122,13 +122,38 @@ exit_lacks_insn(const struct vcpu *v, const struct exit_policy *p)
 	    (p->operands && !v->exit.cr.valid);
 }
 
+/* Fetch what the CPU did not report: length and, for MOV CR, operands. */
+static int
+exit_complete_insn(struct vcpu *v, const struct exit_policy *p)
+{
+	struct insn insn;
+	int err;
+
+	err = insn_fetch(v, p->insns, &insn);
+	if (err)
+		return err;
+	v->exit.insn_len = insn.length;
+	if (p->operands)
+		return cr_operands(v, &insn);
+	return 0;
+}
+
 /* Call the row's handler and step over the instruction if the row says so. */
 static int
 exit_handle(struct vcpu *v, const struct exit_policy *p)
 {
-	int next;
+	int next, err;
 
 	v->faulted = false;
+	if (exit_lacks_insn(v, p)) {
+		err = exit_complete_insn(v, p);
+		/* A fault is queued, or the code has changed: try again. */
+		if (err > 0)
+			return EXIT_RESUME;
+		/* Perhaps a page has to be waited for. */
+		if (err < 0)
+			return v->loaded ? EXIT_SLEEP : err;
+	}
 	next = p->handler(v, p);
 	if (next >= 0 && next != EXIT_SLEEP && p->advance && !v->faulted)
 		vcpu_advance(v, v->exit.insn_len);
@@ -169,50 +194,13 @@ guest_loop(struct vcpu *v)
 		v->exits[v->exit.kind]++;
 		host_trace_exit(v->vm->id, v->id, v->exit.kind, v->exit.reason,
 		    v->gpr[VCPU_REGS_RIP], v->exit.info1, v->exit.info2);
-		if (p->sleep || exit_lacks_insn(v, p))
-			next = EXIT_SLEEP;
-		else
-			next = exit_handle(v, p);
+		next = p->sleep ? EXIT_SLEEP : exit_handle(v, p);
 	} while (next == EXIT_RESUME);
 	guest_put(v);
 	return next;
 }
 
 /* --- The outer loop ------------------------------------------------------------------- */
-
-/* Fetch what the CPU did not report: length and, for MOV CR, operands. */
-static int
-exit_complete_insn(struct vcpu *v, const struct exit_policy *p)
-{
-	struct insn insn;
-	int err;
-
-	err = insn_fetch(v, p->insns, &insn);
-	if (err)
-		return err;
-	v->exit.insn_len = insn.length;
-	if (p->operands)
-		return cr_operands(v, &insn);
-	return 0;
-}
-
-/* An exit that wants preemption on. */
-static int
-exit_handle_sleeping(struct vcpu *v)
-{
-	const struct exit_policy *p = &exit_policy[v->exit.kind];
-	int err;
-
-	if (exit_lacks_insn(v, p)) {
-		err = exit_complete_insn(v, p);
-		/* A fault is queued, or the code has changed: try again. */
-		if (err > 0)
-			return EXIT_RESUME;
-		if (err < 0)
-			return err;
-	}
-	return exit_handle(v, p);
-}
 
 /* Run until there is something for the client; the reason, or an errno. */
 static int
@@ -227,7 +215,7 @@ run_loop(struct vcpu *v)
 			vmm_backend()->prepare(v);
 		next = guest_loop(v);
 		if (next == EXIT_SLEEP)
-			next = exit_handle_sleeping(v);
+			next = exit_handle(v, &exit_policy[v->exit.kind]);
 		switch (next) {
 		case EXIT_RESUME:
 		case LOOP_WORK:

@@ -12,6 +12,7 @@
 #include <linux/reboot.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
@@ -35,11 +36,14 @@ void
 host_preempt_disable(void)
 {
 	preempt_disable();
+	/* Copies from user space find a page or fail. */
+	pagefault_disable();
 }
 
 void
 host_preempt_enable(void)
 {
+	pagefault_enable();
 	preempt_enable();
 }
 

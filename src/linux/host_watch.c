@@ -123,13 +123,13 @@ frame_set(struct host_frame *f, unsigned long pfn)
 }
 
 /*
- * What the page tables say now, without a fault: the pages of the mapping
- * that holds page `want`; all others are reported absent.
+ * What the page tables say now, without a fault, about page `want` alone or
+ * about all pages of the mapping that holds it; others are reported absent.
  * 1: page `want` can be used; 0: it must be faulted in.
  */
 static int
 frames_look(struct host_watch *w, unsigned long hva, unsigned int npages,
-    unsigned int want, bool write, struct host_frame *frames,
+    unsigned int want, bool all, bool write, struct host_frame *frames,
     unsigned long seq)
 {
 	unsigned long *pfns = (unsigned long *)frames;
@@ -139,6 +139,7 @@ frames_look(struct host_watch *w, unsigned long hva, unsigned int npages,
 		.notifier_seq = seq,
 	};
 	struct vm_area_struct *vma;
+	unsigned long pfn;
 	unsigned int i;
 	int r;
 
@@ -150,20 +151,31 @@ frames_look(struct host_watch *w, unsigned long hva, unsigned int npages,
 	/* The page frame numbers fit into the lower half of the result... */
 	static_assert(sizeof(frames[0]) >= 2 * sizeof(pfns[0]));
 	memset(pfns, 0, npages * sizeof(pfns[0]));
-	range.start = max3(hva, vma->vm_start, w->start);
-	range.end = min3(hva + npages * PAGE_SIZE, vma->vm_end, w->end);
+	range.start = all ? max3(hva, vma->vm_start, w->start) : at;
+	range.end = all ? min3(hva + npages * PAGE_SIZE, vma->vm_end, w->end) :
+	    at + PAGE_SIZE;
 	range.hmm_pfns = pfns + (range.start - hva) / PAGE_SIZE;
 	r = hmm_range_fault(&range);
 	if (r)
 		return r == -EBUSY ? -EBUSY : -EFAULT;
-	if (pfn_is_foreign(pfns[want]))
+	pfn = pfns[want];
+	if (pfn_is_foreign(pfn))
 		return -EFAULT;
-	/* ...and are consumed from the top, before they are overwritten. */
-	for (i = npages; i-- > 0;)
-		frame_set(&frames[i], pfns[i]);
+	if (all) {
+		/* ...and are consumed from the top, before they are overwritten. */
+		for (i = npages; i-- > 0;)
+			frame_set(&frames[i], pfns[i]);
+	} else {
+		memset(frames, 0, npages * sizeof(frames[0]));
+		frame_set(&frames[want], pfn);
+	}
 	return frames[want].present && (frames[want].writable || !write);
 }
 
+/*
+ * A page that has to be faulted in is most often one of many, so looking
+ * around is for pages that are there, and not already a large one's part.
+ */
 int
 host_watch_resolve(struct host_watch *w, uint64_t hva, unsigned int npages,
     unsigned int want, bool write, struct host_frame *frames, unsigned long seq)
@@ -177,7 +189,9 @@ host_watch_resolve(struct host_watch *w, uint64_t hva, unsigned int npages,
 		return -EFAULT;
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	r = frames_look(w, hva, npages, want, write, frames, seq);
+	r = frames_look(w, hva, npages, want, false, write, frames, seq);
+	if (r == 1 && frames[want].order == 0)
+		r = frames_look(w, hva, npages, want, true, write, frames, seq);
 	if (r)
 		goto out;
 
@@ -188,7 +202,7 @@ host_watch_resolve(struct host_watch *w, uint64_t hva, unsigned int npages,
 			r = -EFAULT;
 		goto out;
 	}
-	r = frames_look(w, hva, npages, want, write, frames, seq);
+	r = frames_look(w, hva, npages, want, false, write, frames, seq);
 	if (r == 0)
 		r = -EBUSY;	/* it came and went again */
 out:

@@ -503,10 +503,21 @@ user_copy(void *kernel, uint64_t uaddr, size_t len, bool out)
 	return true;
 }
 
+/* A copy waits for a page where it may sleep. */
+static bool
+may_touch(const char *what)
+{
+	if (!host_user_preemptible())
+		return !host_user.absent;
+	might_reclaim(what);
+	return true;
+}
+
 int
 host_copy_in(void *dst, uint64_t uaddr, size_t len)
 {
-	might_reclaim("host_copy_in");
+	if (!may_touch("host_copy_in"))
+		return -EFAULT;
 	if (host_user.on_copy_in != NULL)
 		host_user.on_copy_in(uaddr, len);
 	if (copy_should_fail() || !user_copy(dst, uaddr, len, false))
@@ -517,7 +528,8 @@ host_copy_in(void *dst, uint64_t uaddr, size_t len)
 int
 host_copy_out(uint64_t uaddr, const void *src, size_t len)
 {
-	might_reclaim("host_copy_out");
+	if (!may_touch("host_copy_out"))
+		return -EFAULT;
 	if (copy_should_fail() || !user_copy((void *)(uintptr_t)src, uaddr, len, true))
 		return -EFAULT;
 	return 0;
@@ -554,7 +566,8 @@ int
 host_cmpxchg_user(uint64_t uaddr, unsigned int size, uint64_t *old,
     uint64_t new)
 {
-	might_reclaim("host_cmpxchg_user");
+	if (!may_touch("host_cmpxchg_user"))
+		return -EFAULT;
 	if ((size != 4 && size != 8) || uaddr % size != 0)
 		host_user_panic("host_cmpxchg_user of %u bytes at %#llx", size,
 		    (unsigned long long)uaddr);

@@ -29,6 +29,7 @@ struct host_user {
 
 	/* User copies: the Nth from now fails with EFAULT; 0: none. */
 	int64_t	 fail_copy;
+	bool	 absent;	/* with preemption off, no page is there */
 	uint64_t copies;
 	/* Runs before each host_copy_in(), to change memory behind it. */
 	void	(*on_copy_in)(uint64_t uaddr, size_t len);
