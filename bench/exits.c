@@ -90,6 +90,12 @@ struct guest_operation {
 };
 
 static void
+all_registers(struct machine *m)
+{
+	m->by->want_registers(m);
+}
+
+static void
 protect_page(struct machine *m)
 {
 	m->by->protect(m);
@@ -106,6 +112,7 @@ static const struct guest_operation guest_operations[] = {
 	{ "CR4 write", guest_cr4, 0, 0, 4, until_hlt, NULL },
 	{ "pvclock update", guest_wrmsr, MSR_PVCLOCK, PVCLOCK_PAGE | 1, 3, until_hlt, NULL },
 	{ "OUT", guest_out, 0, 0, 3, until_hlt, NULL },
+	{ "OUT, all registers", guest_out, 0, 0, 3, until_hlt, all_registers },
 	{ "IN", guest_in, 0, 0, 3, answer_in, NULL },
 	{ "HLT, interrupt", guest_hlt, 0, 0, 5, wake, NULL },
 	{ "interrupt window", guest_window, 0, 0, 6, open_window, NULL },

@@ -152,6 +152,13 @@ want_window(struct machine *m, bool wanted)
 	m->kvm_run->request_interrupt_window = wanted;
 }
 
+/* With KVM, registers never come with an exit. */
+static void
+want_registers(struct machine *m)
+{
+	(void)m;
+}
+
 static bool
 ready(struct machine *m)
 {
@@ -188,6 +195,7 @@ const struct hypervisor hypervisor_kvm = {
 	.run = run,
 	.answer = answer,
 	.want_window = want_window,
+	.want_registers = want_registers,
 	.ready = ready,
 	.kick = kick,
 	.protect = protect,

@@ -80,6 +80,12 @@ want_window(struct machine *m, bool wanted)
 	vm_intr(m->cpu, wanted);
 }
 
+static void
+want_registers(struct machine *m)
+{
+	registers_with_exits(m, VM_RWREGS_ALL);
+}
+
 static bool
 ready(struct machine *m)
 {
@@ -134,6 +140,7 @@ const struct hypervisor hypervisor_vmm = {
 	.run = run,
 	.answer = answer,
 	.want_window = want_window,
+	.want_registers = want_registers,
 	.ready = ready,
 	.kick = kick,
 	.protect = protect,

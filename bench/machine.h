@@ -40,6 +40,8 @@ struct hypervisor {
 	void	(*answer)(struct machine *m, uint8_t value);
 	/* The client wants to know when the guest can take an interrupt. */
 	void	(*want_window)(struct machine *m, bool wanted);
+	/* All registers come with an exit; else, only what the operation needs. */
+	void	(*want_registers)(struct machine *m);
 	/* The guest can take one now. */
 	bool	(*ready)(struct machine *m);
 	/* From another thread: there is an interrupt, the guest must stop for it. */

@@ -27,7 +27,8 @@ SWITCH, CALL = "world switch", "empty ioctl"
 FLOORS = {
     "CPUID": (SWITCH,), "RDMSR": (SWITCH,), "WRMSR": (SWITCH,),
     "CR0 write": (), "CR4 write": (), "pvclock update": (SWITCH,),
-    "OUT": (SWITCH, CALL), "IN": (SWITCH, CALL), "HLT, interrupt": (SWITCH, CALL),
+    "OUT": (SWITCH, CALL), "OUT, all registers": (SWITCH, CALL), "IN": (SWITCH, CALL),
+    "HLT, interrupt": (SWITCH, CALL),
     "first touch, page present": (SWITCH,), "first touch, page absent": (SWITCH,),
     "first touch, 2 MiB present": (SWITCH,), "READREGS": (CALL,), "WRITEREGS": (CALL,),
     "interrupt from another CPU": (SWITCH, CALL),
