@@ -892,6 +892,7 @@ host_watch_resolve(struct host_watch *w, uint64_t hva, unsigned int npages,
 static struct cpu {
 	pthread_mutex_t busy;	/* held with preemption off */
 	bool	 irqs_off, kicked;
+	bool	 interrupted;	/* host_call_on() runs something here */
 	uint64_t epoch;		/* grows when interrupts come on */
 	bool	 virt;		/* on() succeeded here */
 } cpu_state[HOST_USER_CPUS] = {
@@ -952,6 +953,8 @@ host_irq_disable(void)
 		host_user_panic("host_irq_disable twice");
 	host_preempt_disable();
 	pthread_mutex_lock(&irq_lock);
+	while (cpu_state[self.cpu].interrupted)
+		pthread_cond_wait(&irq_cond, &irq_lock);
 	self.irqs_off = true;
 	cpu_state[self.cpu].irqs_off = true;
 	pthread_mutex_unlock(&irq_lock);
@@ -1201,6 +1204,32 @@ host_user_cpu_up(unsigned int cpu)
 	    run_on(cpu, cpu_on, cpu_off) : 0;
 }
 
+/*
+ * What interrupts a CPU ends a guest there, waits until interrupts are on, and
+ * has the CPU to itself as far as sections without interrupts go.
+ */
+static void
+interrupt_begin(struct cpu *c)
+{
+	pthread_mutex_lock(&irq_lock);
+	while (c->irqs_off || c->interrupted) {
+		c->kicked |= c->irqs_off;
+		pthread_cond_broadcast(&irq_cond);
+		pthread_cond_wait(&irq_cond, &irq_lock);
+	}
+	c->interrupted = true;
+	pthread_mutex_unlock(&irq_lock);
+}
+
+static void
+interrupt_end(struct cpu *c)
+{
+	pthread_mutex_lock(&irq_lock);
+	c->interrupted = false;
+	pthread_cond_broadcast(&irq_cond);
+	pthread_mutex_unlock(&irq_lock);
+}
+
 void
 host_call_on(unsigned int cpu, void (*fn)(void *arg), void *arg)
 {
@@ -1212,11 +1241,15 @@ host_call_on(unsigned int cpu, void (*fn)(void *arg), void *arg)
 		host_user_panic("host_call_on of CPU %u", cpu);
 	if (cpu != back)
 		sync_add(&host_user.calls_on, 1);
+	if (cpu != back)
+		interrupt_begin(&cpu_state[cpu]);
 	self.cpu = cpu;
-	host_preempt_disable();
+	self.preempt++;
 	fn(arg);
-	host_preempt_enable();
+	self.preempt--;
 	self.cpu = back;
+	if (cpu != back)
+		interrupt_end(&cpu_state[cpu]);
 }
 
 /* Different on each CPU where a kernel's are. */
