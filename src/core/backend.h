@@ -32,8 +32,8 @@ struct backend {
 	 */
 	int	(*attach)(void);
 	void	(*detach)(void);
-	/* One CPU on or off; on that CPU, preemption off. -EBUSY: another
-	 * hypervisor has it. */
+	/* One CPU on or off; on that CPU, preemption off, and for off also
+	 * interrupts. -EBUSY: another hypervisor has it. */
 	int	(*cpu_on)(void);
 	void	(*cpu_off)(void);
 

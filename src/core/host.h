@@ -166,7 +166,8 @@ void	host_resched(void);
  * Run on() on every CPU, now and whenever one comes up (hotplug, resume), and
  * off() before one goes (hotplug, suspend, reboot) and at
  * host_cpus_disable(). on() and off() run on the CPU concerned, which can not
- * be inside a guest then, with preemption off. When on() fails somewhere it is
+ * be inside a guest then, with preemption off; off() with interrupts off as
+ * well: calls from other CPUs must not come between. When on() fails, it is
  * undone everywhere and its error returned. May sleep.
  */
 int	host_cpus_enable(int (*on)(void), void (*off)(void));
@@ -174,6 +175,8 @@ void	host_cpus_disable(void);
 
 /* Make a CPU leave a guest soon; does not wait. Not with interrupts off. */
 void	host_kick(unsigned int cpu);
+/* An interrupt for this CPU, pending as long as interrupts are off. */
+void	host_interrupt_self(void);
 /* A set of CPUs; host_cpuset_kick_wait() returns when each has been outside
  * the guest once. Not with interrupts off. */
 struct host_cpuset;

@@ -102,15 +102,18 @@ cpu_on(void)
 	return r;
 }
 
+/* A CPU that is unplugged comes here with interrupts on. */
 static void
 cpu_off(void)
 {
-	preempt_disable();
+	unsigned long flags;
+
+	local_irq_save(flags);
 	if (__this_cpu_read(cpu_is_on)) {
 		__this_cpu_write(cpu_is_on, false);
 		cpus_off();
 	}
-	preempt_enable();
+	local_irq_restore(flags);
 }
 
 /*
@@ -212,6 +215,12 @@ host_kick(unsigned int cpu)
 	if (cpu != self && cpu < nr_cpu_ids && cpu_online(cpu))
 		smp_send_reschedule(cpu);
 	put_cpu();
+}
+
+void
+host_interrupt_self(void)
+{
+	smp_send_reschedule(smp_processor_id());
 }
 
 struct host_cpuset {

@@ -14,6 +14,7 @@
 #include "svm_registers.h"
 #include "svm_vmcb.h"
 
+#define LEAF_HYPERVISOR		0x40000000u
 #define LEAF_ADDRESS_SIZES	0x80000008u
 #define LEAF_SVM		0x8000000au
 
@@ -69,6 +70,7 @@ static struct {
 	uint32_t max_asid;
 	bool	 la57;		/* the host's page tables have five levels */
 	bool	 has_xss;
+	bool	 tcg;		/* the CPU is QEMU's; see put_event() */
 	bool	 page_1g;	/* leaves of 1 GiB, nested ones too (APM 2 15.25) */
 	void	*msrpm, *iopm;	/* the same for every guest */
 	struct svm_cpu *cpu;	/* host_cpu_limit() of them */
@@ -159,6 +161,8 @@ svm_check_cpu(void)
 		return -ENODEV;
 	}
 	svm.max_asid = svm.caps.asids - 1;
+	cpu_cpuid(LEAF_HYPERVISOR, 0, r);
+	svm.tcg = memcmp(&r[1], "TCGTCGTCGTCG", 12) == 0;
 	return 0;
 }
 
@@ -415,9 +419,10 @@ eventinj(const struct event *e)
 /*
  * An external interrupt that the guest can take goes in as a virtual one,
  * which it takes first of all (APM 2 15.21.4). EVENTINJ would do as well, but
- * QEMU, up to 7.2 at least, may deliver what EVENTINJ brought once more at any
- * time before the next exit, and guests do not survive that. The window's
- * request needs the virtual interrupt for itself; then EVENTINJ it is.
+ * QEMU's TCG, up to 7.2 at least, may deliver what EVENTINJ brought once more
+ * at any time before the next exit, and guests do not survive that. The
+ * window's request needs the virtual interrupt for itself; then it is EVENTINJ,
+ * and on TCG an interrupt of ours makes the next exit come at once.
  */
 static void
 put_event(struct vcpu *v)
@@ -432,6 +437,8 @@ put_event(struct vcpu *v)
 		vmcb_set_vintr(vmcb, (vmcb->vintr & ~VMCB_VINTR_VECTOR_MASK) |
 		    (uint64_t)e->vector << VMCB_VINTR_VECTOR_SHIFT |
 		    VMCB_VINTR_IRQ | VMCB_VINTR_IGN_TPR);
+	else if (svm.tcg && e->type == EVENT_EXTINT)
+		host_interrupt_self();
 }
 
 /* What was to go in and has not: the exit came first, or cut it short. */

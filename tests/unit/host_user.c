@@ -1050,6 +1050,14 @@ host_kick(unsigned int cpu)
 		host_user.on_kick(cpu);
 }
 
+void
+host_interrupt_self(void)
+{
+	if (!self.irqs_off)
+		host_user_panic("host_interrupt_self with interrupts on");
+	sync_add(&host_user.self_interrupts, 1);
+}
+
 struct host_cpuset {
 	bool	in[HOST_USER_CPUS];
 };
@@ -1139,9 +1147,11 @@ run_on(unsigned int cpu, int (*on)(void), void (*off)(void))
 
 	host_user_set_cpu(cpu);
 	host_preempt_disable();
-	if (on == NULL)
+	if (on == NULL) {
+		host_irq_disable();
 		off();
-	else if (host_user.cpus_fail == cpu + 1)
+		host_irq_enable();
+	} else if (host_user.cpus_fail == cpu + 1)
 		error = host_user.cpus_errno;
 	else
 		error = on();

@@ -48,6 +48,7 @@ struct host_user {
 	bool	 cpus_on;
 	uint64_t kicks[HOST_USER_CPUS];
 	uint64_t kick_waits;
+	uint64_t self_interrupts;
 	void	(*on_kick)(unsigned int cpu);
 
 	/* A CPU's CR4 is the simulation's; NULL: nobody may change it. */

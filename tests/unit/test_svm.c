@@ -319,6 +319,47 @@ START_TEST(a_cut_short_interrupt_goes_in_once)
 }
 END_TEST
 
+/* As QEMU's: "TCGTCGTCGTCG". */
+static void
+tcg(void)
+{
+	sim_cpuid_set(0x40000000, UINT32_MAX, 0x40000001, 0x54474354,
+	    0x43544743, 0x47435447);
+}
+
+static void
+refuse_interrupts(struct sim_guest *g)
+{
+	g->gpr[VCPU_REGS_RFLAGS] &= ~IF;
+}
+
+/* EVENTINJ brings an interrupt with the window's request behind it. */
+static uint64_t
+self_interrupts(void)
+{
+	const struct step step[] = {
+		{ EXITS(EXIT_INTR), .act = refuse_interrupts },
+	};
+
+	fixture_long_mode(&f, RIP);
+	steps(NULL, 0, 0x50);
+	take_interrupts();
+	steps(step, 1, 0x61);
+	ck_assert_uint_eq(seen[0].eventinj, 1u << 31 | 0x61);
+	return host_user.self_interrupts;
+}
+
+START_TEST(what_eventinj_brings_exits_at_once_on_tcg)
+{
+	ck_assert_uint_eq(self_interrupts(), 0);
+	fixture_stop(&f);
+	fixture_machine = tcg;
+	fixture_start(&f, VCPUS);
+	fixture_machine = NULL;
+	ck_assert_uint_eq(self_interrupts(), 1);
+}
+END_TEST
+
 /* --- CPUs ---------------------------------------------------------------- */
 
 START_TEST(a_cpu_knows_nothing_of_another_s_vcpu)
@@ -470,6 +511,7 @@ main(void)
 		writeregs_dirties_its_groups,
 		an_interrupt_that_was_not_taken_goes_in_again,
 		a_cut_short_interrupt_goes_in_once,
+		what_eventinj_brings_exits_at_once_on_tcg,
 		a_cpu_knows_nothing_of_another_s_vcpu,
 		a_cpu_forgets_while_it_is_off,
 		the_host_s_xss_is_put_away,

@@ -305,6 +305,8 @@ vmx_vmxon(uint64_t pa)
 void
 vmx_vmxoff(void)
 {
+	if (!host_user_irqs_off())
+		host_user_panic("a VMCS may leave this CPU during VMXOFF");
 	if (here()->active != 0)
 		host_user_panic("VMXOFF with a VMCS still active");
 	here()->on = false;
