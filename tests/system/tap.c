@@ -169,10 +169,25 @@ console_level(const char *levels)
 		close(fd);
 }
 
+/* For whoever reads the console: at a level that is always printed. */
+static void
+klog_mark(const char *text)
+{
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC), n;
+	char line[80];
+
+	n = snprintf(line, sizeof(line), "<0>vmmtest: %s\n", text);
+	if (fd < 0 || write(fd, line, (size_t)n) != n)
+		perror("/dev/kmsg");
+	if (fd >= 0)
+		close(fd);
+}
+
 void
 klog_expect_backtraces(void)
 {
 	report->backtraces = 1;
+	klog_mark("backtraces are wanted");
 	console_level("1");
 }
 
@@ -302,8 +317,10 @@ run_case(const struct test_case *c, bool *stuck)
 		    "its time is up";
 	}
 	kill(-pid, SIGKILL);
-	if (report->backtraces)
+	if (report->backtraces) {
 		console_level("6");
+		klog_mark("backtraces are trouble again");
+	}
 	if (report->failed)
 		return report->text;
 	if (WIFSIGNALED(status)) {

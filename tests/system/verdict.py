@@ -23,6 +23,8 @@ TROUBLE = re.compile(
     r"UBSAN|KASAN|list_(?:add|del) corruption|Bad page|Bad rss-counter|refcount_t:|"
     r"invalid opcode:|double fault|scheduling while atomic|unable to handle|"
     r"HARNESS: ")
+# A case that makes the kernel print backtraces says so (klog_expect_backtraces()).
+WANTED = re.compile(r"vmmtest: backtraces are (wanted|trouble)")
 
 
 @dataclass
@@ -82,6 +84,17 @@ def judge(run: Run) -> None:
         run.problem(f"the test program ended with status {run.status}")
 
 
+def complaint(console: str) -> tuple[int, str] | None:
+    """The first line of the console that is trouble, and its number."""
+    wanted = False
+    for number, line in enumerate(console.replace("\r", "").splitlines(), 1):
+        if match := WANTED.search(line):
+            wanted = match[1] == "wanted"
+        elif (match := TROUBLE.search(line)) and not (wanted and match[0] == "Call Trace"):
+            return number, line.strip()
+    return None
+
+
 def main() -> int:
     """The exit status is the verdict."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,10 +109,8 @@ def main() -> int:
     console = args.console.read_text(errors="replace") if args.console.exists() else ""
     read_tap(tap.replace("\r", "").splitlines(), run, args.verbose)
     judge(run)
-    for number, line in enumerate(console.replace("\r", "").splitlines(), 1):
-        if TROUBLE.search(line):
-            run.problem(f"{args.console}:{number}: {line.strip()}")
-            break
+    if trouble := complaint(console):
+        run.problem(f"{args.console}:{trouble[0]}: {trouble[1]}")
     missing = max(0, (run.plan or 0) - run.passed - run.failed)
     failed = run.failed + missing
     if run.problems and failed == 0:
