@@ -218,6 +218,66 @@ START_TEST(single_steps_are_pending)
 }
 END_TEST
 
+#define UNUSABLE	(1u << 16)
+#define EPT_AD		(1u << 6)	/* of the EPT pointer */
+#define PROC2_EPT	(1u << 1)
+#define SOFT_INT	0x80000480u
+#define EXT_INT		0x80000080u
+#define ZERO_LENGTH	(1u << 30)	/* of IA32_VMX_MISC */
+
+/*
+ * Where a check does not apply, and at its edges. Operands that are not set are 0; so are the
+ * capabilities, and unrestricted guest is off.
+ */
+static const struct {
+	uint16_t check;
+	bool holds;
+	struct { uint16_t operand; uint64_t value; } set[4];
+} edges[] = {
+	/* 3C 27.2.1.1: bits of an EPT pointer that is not used. */
+	{ VMX_CHECK_EPT_ACCESSED_DIRTY, true, {{ VMX_ENTRY_EPT_POINTER, EPT_AD }} },
+	{ VMX_CHECK_EPT_ACCESSED_DIRTY, true, {{ VMX_ENTRY_PROC2_CONTROLS, PROC2_EPT }} },
+	{ VMX_CHECK_EPT_ACCESSED_DIRTY, false,
+	    {{ VMX_ENTRY_PROC2_CONTROLS, PROC2_EPT }, { VMX_ENTRY_EPT_POINTER, EPT_AD }} },
+	/* 3C 27.2.1.3: the length is that of software events, 1 to 15, or 0 on some CPUs. */
+	{ VMX_CHECK_EVENT_LENGTH, true, {{ VMX_ENTRY_ENTRY_INTERRUPTION_INFO, EXT_INT },
+	    { VMX_ENTRY_ENTRY_INSTRUCTION_LENGTH, 16 }} },
+	{ VMX_CHECK_EVENT_LENGTH, true, {{ VMX_ENTRY_ENTRY_INTERRUPTION_INFO, SOFT_INT },
+	    { VMX_ENTRY_ENTRY_INSTRUCTION_LENGTH, 15 }} },
+	{ VMX_CHECK_EVENT_LENGTH, false, {{ VMX_ENTRY_ENTRY_INTERRUPTION_INFO, SOFT_INT },
+	    { VMX_ENTRY_ENTRY_INSTRUCTION_LENGTH, 16 }} },
+	{ VMX_CHECK_EVENT_LENGTH, false, {{ VMX_ENTRY_ENTRY_INTERRUPTION_INFO, SOFT_INT }} },
+	{ VMX_CHECK_EVENT_LENGTH, true, {{ VMX_ENTRY_ENTRY_INTERRUPTION_INFO, SOFT_INT },
+	    { VMX_ENTRY_VMX_MISC, ZERO_LENGTH }} },
+	/* 3C 27.3.1.2: segments that are not usable, and conforming code, have any privilege. */
+#define DPL(name) \
+	{ VMX_CHECK_GUEST_##name##_DPL, false, {{ VMX_ENTRY_GUEST_##name##_SELECTOR, 3 }} }, \
+	{ VMX_CHECK_GUEST_##name##_DPL, true, {{ VMX_ENTRY_GUEST_##name##_SELECTOR, 3 }, \
+	    { VMX_ENTRY_GUEST_##name##_ACCESS_RIGHTS, UNUSABLE }} }, \
+	{ VMX_CHECK_GUEST_##name##_DPL, true, {{ VMX_ENTRY_GUEST_##name##_SELECTOR, 3 }, \
+	    { VMX_ENTRY_GUEST_##name##_ACCESS_RIGHTS, 13 }} }
+	DPL(DS), DPL(ES), DPL(FS), DPL(GS),
+	{ VMX_CHECK_GUEST_LDTR_RIGHTS_RESERVED, false,
+	    {{ VMX_ENTRY_GUEST_LDTR_ACCESS_RIGHTS, 0x100 }} },
+	{ VMX_CHECK_GUEST_LDTR_RIGHTS_RESERVED, true,
+	    {{ VMX_ENTRY_GUEST_LDTR_ACCESS_RIGHTS, UNUSABLE | 0x100 }} },
+	/* 3C 27.3.1.5: nothing holds the step back, so the CPU has taken it. */
+	{ VMX_CHECK_PENDING_STEP, true, {{ VMX_ENTRY_GUEST_RFLAGS, 0x102 }} },
+};
+
+START_TEST(checks_bite_where_they_apply)
+{
+	for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
+		uint64_t state[VMX_ENTRY_OPERANDS] = { 0 };
+
+		for (size_t j = 0; j < 4 && edges[i].set[j].value != 0; j++)
+			state[edges[i].set[j].operand] = edges[i].set[j].value;
+		ck_assert_msg(edges[i].holds == vmx_entry_rules.holds(edges[i].check,
+		    read_array, state), "case %zu", i);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -229,6 +289,7 @@ main(void)
 	tcase_add_test(t, vmx_checks_are_the_manuals);
 	tcase_add_test(t, svm_checks_are_the_manuals);
 	tcase_add_test(t, single_steps_are_pending);
+	tcase_add_test(t, checks_bite_where_they_apply);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
