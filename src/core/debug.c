@@ -16,7 +16,7 @@ guest_sync(struct vcpu *v)
 	unsigned int i;
 
 	v->dr_live = false;
-	if (!host_debug_active()) {
+	if (!host_stay_debug_active(&v->stay)) {
 		cpu_read_dr0_3(v->dr);
 		return;
 	}
@@ -44,7 +44,7 @@ debug_put(struct vcpu *v)
 void
 debug_enter(struct vcpu *v, struct host_debug *d)
 {
-	d->active = host_debug_active();
+	d->active = host_stay_debug_active(&v->stay);
 	if (d->active) {
 		if (v->dr_live)
 			guest_sync(v);

@@ -3,7 +3,7 @@
  * fpu.c - switching the guest's x87, SSE, AVX and AVX-512 registers and XCR0.
  *
  * The switch happens once per stay in the guest loop, not per exit: the host
- * does not use the FPU in between (see host_fpu_begin()).
+ * does not use the FPU in between (see host_stay_begin()).
  */
 #include "fpu.h"
 #include "cpu.h"
@@ -90,7 +90,6 @@ fpu_reset(struct vcpu *v)
 void
 fpu_load(struct vcpu *v)
 {
-	host_fpu_begin();
 	if (!fpu.xsave) {
 		cpu_fxrstor(v->fpu);
 		return;
@@ -111,7 +110,6 @@ fpu_put(struct vcpu *v)
 			cpu_xsetbv(0, fpu.host_xcr0);
 		cpu_xsave(v->fpu, fpu.mask);
 	}
-	host_fpu_end();
 }
 
 /*

@@ -156,7 +156,7 @@ void	host_preempt_disable(void);
 void	host_preempt_enable(void);
 void	host_irq_disable(void);
 void	host_irq_enable(void);
-/* The current thread should leave the guest loop: a signal, or the scheduler. */
+/* Does a signal wait for the current thread, or the scheduler? */
 bool	host_signal_pending(void);
 bool	host_resched_pending(void);
 /* Give the CPU away if somebody wants it. May sleep. */
@@ -209,25 +209,55 @@ void	host_context_restore(const struct host_context *c);
 /* Bits of this CPU's CR4, which the host keeps a record of. Preemption off. */
 void	host_cr4_change(uint64_t set, uint64_t clear);
 
-/* Has the host breakpoints armed on this CPU? Preemption off. */
-bool	host_debug_active(void);
-
-/* --- FPU ----------------------------------------------------------------- */
+/* --- A stay in the guest's loop -------------------------------------------- */
 
 /*
- * Between begin and end the FPU, SSE and AVX registers belong to the caller;
- * the thread's own user state has been saved and comes back by itself before
- * it returns to user space. Preemption is off in between; interrupts may be on.
+ * What the loop looks at between two exits. begin() finds it once, and it is
+ * true until end(): the words change, where they are does not.
  */
-void	host_fpu_begin(void);
-void	host_fpu_end(void);
+struct host_stay {
+	const volatile unsigned long *thread_flags;
+	unsigned long leave_mask;	/* of them: a signal waits */
+	unsigned long resched_mask;	/* of them: the scheduler does */
+	/* DR7 as the host wants it on this CPU. */
+	const volatile unsigned long *debug_armed;
+	unsigned int cpu;
+};
+
+/*
+ * Between begin and end preemption is off, interrupts may be on, and the FPU,
+ * SSE and AVX registers belong to the caller; the thread's own user state has
+ * been saved and comes back by itself before it returns to user space. end()
+ * also notes what leaving to user space needs after a guest.
+ */
+void	host_stay_begin(struct host_stay *s);
+void	host_stay_end(const struct host_stay *s);
+
+/* The thread should leave the loop: for a signal, or for the scheduler. */
+static inline bool
+host_stay_signal(const struct host_stay *s)
+{
+	return *s->thread_flags & s->leave_mask;
+}
+
+static inline bool
+host_stay_resched(const struct host_stay *s)
+{
+	return *s->thread_flags & s->resched_mask;
+}
+
+/* Has the host breakpoints armed on this CPU? It enables them globally. */
+#define HOST_DEBUG_GLOBAL	0xaaul	/* G0-G3 of DR7 (SDM 3B 18.2.4) */
+static inline bool
+host_stay_debug_active(const struct host_stay *s)
+{
+	return *s->debug_armed & HOST_DEBUG_GLOBAL;
+}
 
 /* --- Mitigations, by the host's own settings ------------------------------ */
 
 /* Another vCPU's training of the branch predictors ends here. */
 void	host_predictor_barrier(void);
-/* A guest has run on this CPU: what leaving to user space needs, is noted. */
-void	host_guest_ran(void);
 /* #MC intercepted in a guest: hand it to the host's handler. Preemption off. */
 void	host_machine_check(void);
 

@@ -72,10 +72,10 @@ prepare_event(struct vcpu *v)
 static int
 entry_refused(struct vcpu *v)
 {
-	if (sync_load(&v->requests) || host_signal_pending())
+	if (sync_load(&v->requests) || host_stay_signal(&v->stay))
 		return LOOP_LEAVE;
 	if (v->pvclock.wall_due || sync_load(&v->pvclock.dirty) ||
-	    host_resched_pending())
+	    host_stay_resched(&v->stay))
 		return LOOP_WORK;
 	/* The client waits for a chance to inject, and here it is. */
 	if (sync_load(&v->intr) && v->inject.type == EVENT_NONE &&
@@ -92,7 +92,7 @@ enter_once(struct vcpu *v)
 	int next;
 
 	host_irq_disable();
-	sync_store(&v->cpu, host_cpu());
+	sync_store(&v->cpu, v->stay.cpu);
 	sync_store(&v->in_guest, 1);
 	sync_full();
 	next = entry_refused(v);
@@ -163,7 +163,7 @@ exit_handle(struct vcpu *v, const struct exit_policy *p)
 static void
 guest_load(struct vcpu *v)
 {
-	host_preempt_disable();
+	host_stay_begin(&v->stay);
 	fpu_load(v);
 	vmm_backend()->load(v);
 	v->loaded = true;
@@ -175,8 +175,7 @@ guest_put(struct vcpu *v)
 	v->loaded = false;
 	vmm_backend()->put(v);
 	fpu_put(v);
-	host_guest_ran();
-	host_preempt_enable();
+	host_stay_end(&v->stay);
 }
 
 static int

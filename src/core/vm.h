@@ -175,6 +175,7 @@ struct vcpu {
 	uint32_t intr;		/* sync_*; VMM_IOC_INTR's flag */
 
 	/* All below: lock. */
+	struct host_stay stay;		/* while loaded */
 	uint64_t gpr[VCPU_REGS_NGPRS];	/* ABI order; RSP, RIP and RFLAGS too */
 	uint64_t cr2;
 	uint64_t dr[4];		/* DR0-DR3 */

@@ -61,14 +61,28 @@
 #include <linux/smp.h>
 
 /* 6.12 has a second, lazy bit for the scheduler's wish. */
+#ifdef TIF_NEED_RESCHED_LAZY
+#define COMPAT_RESCHED_MASK	(BIT(TIF_NEED_RESCHED) | BIT(TIF_NEED_RESCHED_LAZY))
+#else
+#define COMPAT_RESCHED_MASK	BIT(TIF_NEED_RESCHED)
+#endif
+
 static inline bool
 compat_need_resched(void)
 {
-#ifdef TIF_NEED_RESCHED_LAZY
-	if (test_thread_flag(TIF_NEED_RESCHED_LAZY))
-		return true;
+	return read_thread_flags() & COMPAT_RESCHED_MASK;
+}
+
+/* The thread flags that signal_pending() looks at: some threads ask not to be
+ * interrupted by the second. */
+static inline unsigned long
+compat_signal_mask(void)
+{
+#ifdef PF_NO_NOTIFY_SIGNAL
+	if (current->flags & PF_NO_NOTIFY_SIGNAL)
+		return BIT(TIF_SIGPENDING);
 #endif
-	return need_resched();
+	return BIT(TIF_SIGPENDING) | BIT(TIF_NOTIFY_SIGNAL);
 }
 
 /* A predictor barrier is due before this CPU runs user code (VMSCAPE). */

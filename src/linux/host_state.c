@@ -5,6 +5,7 @@
  */
 #include <linux/ktime.h>
 #include <linux/timekeeping.h>
+#include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
@@ -14,26 +15,31 @@
 #include "host.h"
 #include "compat.h"
 
-bool
-host_debug_active(void)
-{
-	return hw_breakpoint_active();
-}
-
 /*
- * The section is the kernel's own: while it lasts, irq_fpu_usable() is false,
- * so what an interrupt brings in does without the FPU or waits. Nothing is
- * initialised: the caller loads everything.
+ * The FPU section is the kernel's own: while it lasts, irq_fpu_usable() is
+ * false, so what an interrupt brings in does without the FPU or waits. Nothing
+ * is initialised: the caller loads everything. It has preemption off, too.
  */
 void
-host_fpu_begin(void)
+host_stay_begin(struct host_stay *s)
 {
+	BUILD_BUG_ON(HOST_DEBUG_GLOBAL != DR_GLOBAL_ENABLE_MASK);
+
 	kernel_fpu_begin_mask(0);
+	/* Copies from user space find a page or fail. */
+	pagefault_disable();
+	s->thread_flags = &current_thread_info()->flags;
+	s->leave_mask = compat_signal_mask();
+	s->resched_mask = COMPAT_RESCHED_MASK;
+	s->debug_armed = this_cpu_ptr(&cpu_dr7);
+	s->cpu = smp_processor_id();
 }
 
 void
-host_fpu_end(void)
+host_stay_end(const struct host_stay *s)
 {
+	compat_ibpb_exit_to_user();
+	pagefault_enable();
 	kernel_fpu_end();
 }
 
@@ -41,12 +47,6 @@ void
 host_predictor_barrier(void)
 {
 	indirect_branch_prediction_barrier();
-}
-
-void
-host_guest_ran(void)
-{
-	compat_ibpb_exit_to_user();
 }
 
 /*

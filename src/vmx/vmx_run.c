@@ -155,7 +155,7 @@ vmx_op_put(struct vcpu *v)
 	if (s->rsp_due)
 		vmx_read_rsp(v);
 	debug_put(v);
-	if (!host_debug_active() && v->dr6 != DR6_INIT)
+	if (!host_stay_debug_active(&v->stay) && v->dr6 != DR6_INIT)
 		cpu_write_dr6(DR6_INIT);
 	msrs_save(v);
 	host_context_restore(&s->context);

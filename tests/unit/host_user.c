@@ -40,7 +40,7 @@ static _Thread_local struct {
 	bool	 irqs_off;
 	unsigned int spins, mutexes, reclaim_mutexes;
 	bool	 invalidating, atomic;	/* inside mem_invalidate() */
-	bool	 fpu;
+	bool	 stay;
 } self;
 
 static uint32_t
@@ -952,6 +952,8 @@ host_irq_disable(void)
 	if (self.irqs_off)
 		host_user_panic("host_irq_disable twice");
 	host_preempt_disable();
+	if (host_user.on_irq_disable != NULL)
+		host_user.on_irq_disable();
 	pthread_mutex_lock(&irq_lock);
 	while (cpu_state[self.cpu].interrupted)
 		pthread_cond_wait(&irq_cond, &irq_lock);
@@ -1119,20 +1121,21 @@ host_signal_pending(void)
 {
 	if (host_user.on_signal_pending != NULL && host_user.on_signal_pending())
 		return true;
-	return sync_load(&host_user.signal);
+	return sync_load(&host_user.thread_flags) & HOST_USER_SIGNAL;
 }
 
 bool
 host_resched_pending(void)
 {
-	return sync_load(&host_user.resched);
+	return sync_load(&host_user.thread_flags) & HOST_USER_RESCHED;
 }
 
 void
 host_resched(void)
 {
 	might_sleep("host_resched");
-	sync_store(&host_user.resched, false);
+	__atomic_fetch_and(&host_user.thread_flags, ~HOST_USER_RESCHED,
+	    __ATOMIC_SEQ_CST);
 	sync_add(&host_user.rescheds, 1);
 	if (host_user.on_resched != NULL)
 		host_user.on_resched();
@@ -1298,34 +1301,36 @@ host_cr4_change(uint64_t set, uint64_t clear)
 	host_user.on_cr4_change(set, clear);
 }
 
-bool
-host_debug_active(void)
-{
-	if (self.preempt == 0)
-		host_user_panic("host_debug_active with preemption on");
-	return host_user.debug_active;
-}
-
-/* --- FPU, mitigations ----------------------------------------------------- */
+/* --- Stays, mitigations --------------------------------------------------- */
 
 void
-host_fpu_begin(void)
+host_stay_begin(struct host_stay *s)
 {
-	if (self.fpu)
-		host_user_panic("host_fpu_begin twice");
+	if (self.stay)
+		host_user_panic("host_stay_begin twice");
 	if (self.irqs_off)
-		host_user_panic("host_fpu_begin with interrupts off");
+		host_user_panic("host_stay_begin with interrupts off");
 	host_preempt_disable();
-	self.fpu = true;
-	sync_add(&host_user.fpu_begins, 1);
+	self.stay = true;
+	*s = (struct host_stay){
+		.thread_flags = &host_user.thread_flags,
+		.leave_mask = HOST_USER_SIGNAL,
+		.resched_mask = HOST_USER_RESCHED,
+		.debug_armed = &host_user.debug_armed,
+		.cpu = self.cpu,
+	};
+	sync_add(&host_user.stays, 1);
 }
 
 void
-host_fpu_end(void)
+host_stay_end(const struct host_stay *s)
 {
-	if (!self.fpu)
-		host_user_panic("host_fpu_end without host_fpu_begin");
-	self.fpu = false;
+	if (!self.stay)
+		host_user_panic("host_stay_end without host_stay_begin");
+	if (s->cpu != self.cpu)
+		host_user_panic("host_stay_end of another CPU's");
+	self.stay = false;
+	sync_add(&host_user.stays_ended, 1);
 	host_preempt_enable();
 }
 
@@ -1333,12 +1338,6 @@ void
 host_predictor_barrier(void)
 {
 	sync_add(&host_user.predictor_barriers, 1);
-}
-
-void
-host_guest_ran(void)
-{
-	sync_add(&host_user.guest_rans, 1);
 }
 
 void

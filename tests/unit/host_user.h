@@ -15,6 +15,9 @@
 #define HOST_USER_CPUS	8
 #define HOST_USER_LOG	8192
 
+#define HOST_USER_SIGNAL	1ul	/* a signal is pending */
+#define HOST_USER_RESCHED	2ul	/* until the next host_resched() */
+
 /* Knobs and counters. host_user_reset() zeroes all but the noted defaults. */
 struct host_user {
 	struct host_caller caller;	/* default: uid 1000, pid 100 */
@@ -35,12 +38,13 @@ struct host_user {
 	void	(*on_copy_in)(uint64_t uaddr, size_t len);
 
 	/* The current thread. */
-	bool	 signal;		/* pending for all threads */
-	bool	 resched;		/* until the next host_resched() */
+	unsigned long thread_flags;	/* HOST_USER_*, of all threads */
 	uint64_t rescheds;
 	void	(*on_resched)(void);	/* may host_user_set_cpu() */
-	/* Asked each time; true makes the answer true. */
+	/* Asked each time, outside the guest's loop; true makes the answer true. */
 	bool	(*on_signal_pending)(void);
+	/* Interrupts go off. */
+	void	(*on_irq_disable)(void);
 
 	/* CPUs */
 	unsigned int cpus_fail;		/* on() fails on CPU cpus_fail - 1 */
@@ -65,8 +69,8 @@ struct host_user {
 	void	(*on_resolved)(uint64_t hva);
 
 	/* FPU and mitigations */
-	bool	 debug_active;		/* host breakpoints are armed */
-	uint64_t fpu_begins, predictor_barriers, guest_rans, machine_checks;
+	unsigned long debug_armed;	/* DR7 as the host wants it */
+	uint64_t stays, stays_ended, predictor_barriers, machine_checks;
 
 	/* Time */
 	uint64_t ns, wall_ns;		/* defaults 1 s, 1 600 000 000 s */

@@ -532,14 +532,14 @@ END_TEST
 
 START_TEST(a_signal_ends_run)
 {
-	host_user.signal = true;
+	host_user.thread_flags |= HOST_USER_SIGNAL;
 	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, 0x70), 0);
 	ck_assert_uint_eq(f.run.vrp_exit_reason, VM_EXIT_NONE);
 	ck_assert_uint_eq(s.at, 0);
 	ck_assert_uint_eq(f.exit.vrs.vrs_gprs[VCPU_REGS_RIP], RIP);
 	/* The vector it came with is not lost, and what the client gives back
 	 * changes nothing. */
-	host_user.signal = false;
+	host_user.thread_flags &= ~HOST_USER_SIGNAL;
 	f.exit.vrs.vrs_gprs[VCPU_REGS_RIP] = 0x1234;
 	set_rflags(IF);
 	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
@@ -552,7 +552,7 @@ static void
 signal_comes(struct sim_guest *g)
 {
 	(void)g;
-	host_user.signal = true;
+	host_user.thread_flags |= HOST_USER_SIGNAL;
 }
 
 START_TEST(a_signal_ends_a_stay_in_the_guest)
@@ -566,7 +566,7 @@ START_TEST(a_signal_ends_a_stay_in_the_guest)
 	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
 	ck_assert_uint_eq(f.run.vrp_exit_reason, VM_EXIT_NONE);
 	ck_assert_uint_eq(s.at, 1);
-	host_user.signal = false;
+	host_user.thread_flags &= ~HOST_USER_SIGNAL;
 	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
 	ck_assert_uint_eq(s.seen[0].event, EV_EXC(6));
 }
@@ -576,7 +576,7 @@ static void
 scheduler_comes(struct sim_guest *g)
 {
 	(void)g;
-	host_user.resched = true;
+	host_user.thread_flags |= HOST_USER_RESCHED;
 }
 
 START_TEST(the_scheduler_is_not_the_client_s_business)
@@ -586,12 +586,12 @@ START_TEST(the_scheduler_is_not_the_client_s_business)
 		{ EXITS(EXIT_INTR), .act = scheduler_comes },
 	};
 
-	host_user.resched = true;
+	host_user.thread_flags |= HOST_USER_RESCHED;
 	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
 	ck_assert_uint_eq(f.run.vrp_exit_reason, sim_reason(EXIT_HLT));
 	ck_assert_uint_eq(s.at, 3);
 	ck_assert_uint_eq(host_user.rescheds, 3);
-	ck_assert_uint_eq(host_user.fpu_begins, 4);	/* off the CPU each time */
+	ck_assert_uint_eq(host_user.stays, 4);	/* off the CPU each time */
 }
 END_TEST
 

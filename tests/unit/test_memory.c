@@ -790,7 +790,7 @@ race_and_signal(uint64_t at)
 {
 	race(at);
 	if (races == 0)
-		host_user.signal = true;
+		host_user.thread_flags |= HOST_USER_SIGNAL;
 }
 
 START_TEST(a_signal_ends_the_retries)

@@ -910,7 +910,7 @@ END_TEST
 START_TEST(host_breakpoints_survive)
 {
 	start_with(SIM_VMX_ALL);
-	host_user.debug_active = true;
+	host_user.debug_armed = 0x402;
 	sim_cpu[host_cpu()].dr[0] = 0x7777;
 	sim_cpu[host_cpu()].dr7 = 0x403;
 	ck_assert_int_eq(run_hlt(), 0);
@@ -986,7 +986,7 @@ START_TEST(a_cpu_that_is_going_runs_no_guest)
 	start_with(SIM_VMX_ALL);
 	host_user_set_cpu(1);
 	host_user_cpu_down(1);
-	host_user.resched = true;
+	host_user.thread_flags |= HOST_USER_RESCHED;
 	host_user.on_resched = move_on;
 	ck_assert_int_eq(run_hlt(), 0);
 	ck_assert_uint_eq(sim.entered.cpu, 4);
@@ -996,10 +996,11 @@ END_TEST
 
 static unsigned int asked;
 
-static bool
+static void
 signal_in_the_end(void)
 {
-	return ++asked > 5;
+	if (++asked > 5)
+		host_user.thread_flags |= HOST_USER_SIGNAL;
 }
 
 /* A CPU that stays off runs nothing, and RUN still hears a signal. */
@@ -1011,7 +1012,7 @@ START_TEST(a_cpu_that_is_off_runs_no_guest)
 	host_user_set_cpu(1);
 	host_user_cpu_down(1);
 	asked = 0;
-	host_user.on_signal_pending = signal_in_the_end;
+	host_user.on_resched = signal_in_the_end;
 	ck_assert_int_eq(run_hlt(), 0);
 	ck_assert_uint_eq(f.run.vrp_exit_reason, VM_EXIT_NONE);
 	ck_assert_uint_eq(sim_vmx.launches, 0);

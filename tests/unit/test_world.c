@@ -142,7 +142,7 @@ mark(struct sim_guest *g)
 	g->gpr[VCPU_REGS_RBX]++;
 	c->fpu[100]++;
 	c->dr[2]++;
-	host_user.resched = true;
+	host_user.thread_flags |= HOST_USER_RESCHED;
 }
 
 START_TEST(a_vcpu_wanders_during_run)
@@ -174,7 +174,7 @@ START_TEST(the_predictor_forgets_other_vcpus)
 	f.run.vrp_vcpu_id = 0;
 	run();
 	ck_assert_uint_eq(host_user.predictor_barriers, 3);
-	ck_assert_uint_eq(host_user.guest_rans, 4);
+	ck_assert_uint_eq(host_user.stays_ended, 4);
 }
 END_TEST
 
@@ -240,7 +240,7 @@ START_TEST(the_host_gets_its_state_back)
 	};
 	struct sim_cpu *c = &sim_cpu[0];
 
-	host_user.debug_active = true;
+	host_user.debug_armed = 0x402;
 	for (unsigned int i = 0; i < 4; i++)
 		c->dr[i] = 0xffffffff81000000 + i;
 	c->dr7 = 0x4aa;
@@ -272,7 +272,7 @@ host_arms(struct sim_guest *g)
 	struct sim_cpu *c = &sim_cpu[host_cpu()];
 
 	look(g);
-	host_user.debug_active = true;
+	host_user.debug_armed = 0x402;
 	c->dr[0] = 0xffffffff82000000;
 }
 
@@ -283,16 +283,15 @@ host_arms_late(void)
 	sim_cpu[0].dr[0] = 0xffffffff82000000;
 }
 
-static bool
+static void
 arm_once(void)
 {
 	static bool armed;
 
-	if (host_user.debug_active && !armed) {
+	if (host_user.debug_armed && !armed) {
 		host_arms_late();
 		armed = true;
 	}
-	return false;
 }
 
 START_TEST(the_host_arms_a_breakpoint_meanwhile)
@@ -302,7 +301,7 @@ START_TEST(the_host_arms_a_breakpoint_meanwhile)
 		{ EXITS(EXIT_INTR), .act = look },
 	};
 
-	host_user.on_signal_pending = arm_once;
+	host_user.on_irq_disable = arm_once;
 	set_drs(0x2000);
 	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
 	ck_assert_uint_eq(inside.dr[0], 0x2000);
