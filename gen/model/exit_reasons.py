@@ -34,6 +34,8 @@ EXTRA_KEY = Message("exit '{exit}' is '{action}' and has '{key}'", "drop '{key}'
 BAD_ADVANCE = Message("exit '{exit}' is '{action}' and moves RIP", "rip: keep")
 MUST_ADVANCE = Message("exit '{exit}' is emulated and keeps RIP, so the guest would never get on",
                        "rip: advance")
+BAD_QUICK = Message("exit '{exit}' is quick, but is not an emulation that only advances RIP",
+                    "no quick, or action: emulate, rip: advance, and no sleep")
 NO_INSNS = Message("exit '{exit}' moves RIP past an instruction it does not name",
                    "insns: instructions of insns.yaml")
 EXTRA_INSNS = Message("exit '{exit}' keeps RIP and has insns", "drop 'insns'")
@@ -88,6 +90,7 @@ class Exit:
     insns: tuple[str, ...]  # C names
     operands: bool
     sleep: bool
+    quick: bool
     delivery: bool
     doc: str
     source: tuple[str, ...]
@@ -176,9 +179,12 @@ def _exit(row: Map, vectors: dict[str, int], insns: dict[str, str], layouts: dic
         errors.add(row, BAD_ADVANCE, "rip", exit=name, action=row["action"])
     if keep and row["action"] == "emulate":
         errors.add(row, MUST_ADVANCE, "rip", exit=name)
+    sleep, quick = bool(row.get("sleep", False)), bool(row.get("quick", False))
+    if quick and (row["action"] != "emulate" or not advance or sleep):
+        errors.add(row, BAD_QUICK, "quick", exit=name)
     return Exit(name, svm, vmx, row["action"], _function(row, errors), vector, advance,
                 _insns(row, keep, insns, errors), bool(row.get("operands", False)),
-                bool(row.get("sleep", False)), bool(row.get("delivery", False)), row["doc"],
+                sleep, quick, bool(row.get("delivery", False)), row["doc"],
                 tuple(row["source"]), row)
 
 

@@ -66,12 +66,11 @@ struct backend {
 	void	(*load)(struct vcpu *v);
 	void	(*put)(struct vcpu *v);
 	/*
-	 * One world switch, with v->inject; fills v->exit. IRQs off, loaded.
-	 * flush: drop this vCPU's translations first. -EINVAL: the CPU
-	 * refused the state (logged); -EAGAIN: prepare() is due, or this CPU is
-	 * being taken out of use and the scheduler moves the thread.
+	 * One stay in the guest: guest_stay() with this backend's operations.
+	 * What the outer loop has to do next; -EAGAIN: prepare() is due, or this
+	 * CPU is being taken out of use and the scheduler moves the thread.
 	 */
-	int	(*enter)(struct vcpu *v, bool flush);
+	int	(*stay)(struct vcpu *v);
 	/* Can the guest take an external interrupt at once? */
 	bool	(*irq_ready)(struct vcpu *v);
 	/* Exit as soon as it can. */

@@ -3,7 +3,7 @@
  * debug.c - DR0-DR3 of guest and host.
  *
  * They stay the guest's from one exit to the next, unless the host has
- * breakpoints of its own: then both are exchanged around each entry.
+ * breakpoints of its own: then both are exchanged around each turn.
  */
 #include "debug.h"
 #include "cpu.h"
@@ -42,28 +42,29 @@ debug_put(struct vcpu *v)
 }
 
 void
-debug_enter(struct vcpu *v, struct host_debug *d)
+debug_give(struct vcpu *v)
 {
-	d->active = host_stay_debug_active(&v->stay);
-	if (d->active) {
-		if (v->dr_live)
-			guest_sync(v);
-		d->dr7 = cpu_read_dr7();
-		d->dr6 = cpu_read_dr6();
-		cpu_write_dr7(0);
-		cpu_read_dr0_3(d->dr);
-		cpu_write_dr0_3(v->dr);
-	} else if (!v->dr_live) {
+	struct host_debug *d = &v->host_debug;
+
+	if (!d->active) {
 		cpu_write_dr0_3(v->dr);
 		v->dr_live = true;
+		return;
 	}
+	if (v->dr_live)
+		guest_sync(v);
+	d->dr7 = cpu_read_dr7();
+	d->dr6 = cpu_read_dr6();
+	cpu_write_dr7(0);
+	cpu_read_dr0_3(d->dr);
+	cpu_write_dr0_3(v->dr);
 }
 
 void
-debug_leave(struct vcpu *v, const struct host_debug *d)
+debug_take(struct vcpu *v)
 {
-	if (!d->active)
-		return;
+	const struct host_debug *d = &v->host_debug;
+
 	cpu_read_dr0_3(v->dr);
 	cpu_write_dr0_3(d->dr);
 	cpu_write_dr6(d->dr6);

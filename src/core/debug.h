@@ -7,21 +7,32 @@
 
 #include "vm.h"
 
-/* The host's own breakpoints, kept aside for one stay in the guest. */
-struct host_debug {
-	bool	 active;
-	uint64_t dr[4], dr6, dr7;
-};
-
 /* With the backend's load() and put(). Preemption off. */
 void	debug_load(struct vcpu *v);
 void	debug_put(struct vcpu *v);
+
+/* debug_enter() and debug_leave(), when there is something to do. */
+void	debug_give(struct vcpu *v);
+void	debug_take(struct vcpu *v);
+
 /*
- * Right around a world switch that does DR7 by itself and leaves it disarmed:
- * DR0-DR3 become the guest's, then the host's as far as it uses them.
+ * Around a turn, whose world switches do DR7 by themselves and leave it
+ * disarmed: DR0-DR3 become the guest's, then the host's as far as it uses them.
  * Interrupts off.
  */
-void	debug_enter(struct vcpu *v, struct host_debug *d);
-void	debug_leave(struct vcpu *v, const struct host_debug *d);
+static inline void
+debug_enter(struct vcpu *v)
+{
+	v->host_debug.active = host_stay_debug_active(&v->stay);
+	if (v->host_debug.active || !v->dr_live)
+		debug_give(v);
+}
+
+static inline void
+debug_leave(struct vcpu *v)
+{
+	if (v->host_debug.active)
+		debug_take(v);
+}
 
 #endif /* CORE_DEBUG_H */

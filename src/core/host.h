@@ -263,8 +263,10 @@ void	host_machine_check(void);
 
 /* The NMI that ended a guest's stay: the host's handler. Interrupts off. */
 void	host_nmi(void);
-/* Flush the L1 data cache if the host wants it before a guest (L1TF); loaded:
- * for the first time since load(). Interrupts off. */
+/* May the host want the L1 data cache flushed before a guest (L1TF)? Constant. */
+bool	host_l1d_may_flush(void);
+/* Flush it if this entry needs it; loaded: for the first time since load().
+ * Interrupts off. */
 void	host_l1d_flush(bool loaded);
 
 /* May a guest execute from large leaves? Not where a change of the page size
@@ -300,7 +302,10 @@ void	host_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 size_t	host_format(char *text, size_t size, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 
-/* Trace events; cheap when nobody listens. Reasons are hardware numbers. */
+/*
+ * Trace events. Reasons are hardware numbers. host_os.h has host_tracing(event),
+ * by the name of the event: false when nobody listens.
+ */
 void	host_trace_entry(uint32_t vm, uint32_t vcpu, uint64_t rip);
 void	host_trace_exit(uint32_t vm, uint32_t vcpu, uint16_t kind,
 	    uint64_t reason, uint64_t rip, uint64_t info1, uint64_t info2);

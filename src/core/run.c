@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * run.c - VMM_IOC_RUN: the loop around the world switch.
+ * run.c - VMM_IOC_RUN: the outer loop, and what the client is told.
  *
- * Two nested loops. The inner one, guest_loop(), runs with preemption off and
- * the guest's FPU state on the CPU: enter, exit, handle, enter again. Whatever
- * may sleep happens in the outer one, between stays of the inner. So a vCPU
- * changes CPUs only between a put and a load, and nothing decided per CPU can
- * go stale.
- *
- * The kick protocol. With interrupts off, the vCPU sets in_guest, then looks
- * for reasons not to enter. Others store their reason, then look at in_guest
- * and send an interrupt to the CPU. Whatever the order, either the vCPU sees
- * the reason, or the interrupt is pending at VM entry and ends the stay.
+ * The inner loop is in guest_loop.h: it runs with preemption off and the
+ * guest's FPU state on the CPU. Whatever may sleep happens in the outer one,
+ * between stays of the inner. So a vCPU changes CPUs only between a put and a
+ * load, and nothing decided per CPU can go stale.
  */
 #include "vm.h"
 #include "backend.h"
@@ -19,100 +13,14 @@
 #include "emulate_io.h"
 #include "exit.h"
 #include "fpu.h"
+#include "guest_loop.h"
 #include "insn.h"
 #include "insn_fetch.h"
 #include "ioctls.h"
 #include "memory.h"
 #include "pvclock.h"
 
-/* What guest_loop() wants next, beside enum exit_next and errno. */
-enum loop_next {
-	LOOP_WORK = EXIT_SLEEP + 1,	/* sleepable work or the scheduler: then go on */
-	LOOP_LEAVE,	/* RUN returns with VM_EXIT_NONE */
-	LOOP_WINDOW,	/* RUN returns: the guest can take an interrupt */
-};
-
-/* --- Events ---------------------------------------------------------------------- */
-
-/* Take the highest vector out of a non-empty irr. */
-static uint8_t
-irr_take(struct vcpu *v)
-{
-	unsigned int w = 3, bit;
-
-	while (v->irr[w] == 0)
-		w--;
-	bit = 63 - (unsigned int)__builtin_clzll(v->irr[w]);
-	v->irr[w] &= ~(1ULL << bit);
-	return (uint8_t)(w * 64 + bit);
-}
-
-/* Before an entry: which event goes in, and is a window wanted for another? */
-static void
-prepare_event(struct vcpu *v)
-{
-	const struct backend *b = vmm_backend();
-	bool waiting = !vcpu_irr_empty(v);
-
-	if (waiting && v->inject.type == EVENT_NONE && b->irq_ready(v)) {
-		v->inject.type = EVENT_EXTINT;
-		v->inject.vector = irr_take(v);
-		v->inject.has_error = false;
-		waiting = !vcpu_irr_empty(v);
-	}
-	b->irq_window(v, waiting || sync_load(&v->intr));
-	if (v->inject.type != EVENT_NONE)
-		host_trace_inject(v->vm->id, v->id, v->inject.type,
-		    v->inject.vector, v->inject.error);
-}
-
-/* --- The inner loop ---------------------------------------------------------------- */
-
-/* Interrupts are off and in_guest is set: a reason not to enter, or 0. */
-static int
-entry_refused(struct vcpu *v)
-{
-	if (sync_load(&v->requests) || host_stay_signal(&v->stay))
-		return LOOP_LEAVE;
-	if (v->pvclock.wall_due || sync_load(&v->pvclock.dirty) ||
-	    host_stay_resched(&v->stay))
-		return LOOP_WORK;
-	/* The client waits for a chance to inject, and here it is. */
-	if (sync_load(&v->intr) && v->inject.type == EVENT_NONE &&
-	    vcpu_irr_empty(v) && vmm_backend()->irq_ready(v))
-		return LOOP_WINDOW;
-	return 0;
-}
-
-/* One world switch. 0: v->exit is filled; else enum loop_next or errno. */
-static int
-enter_once(struct vcpu *v)
-{
-	uint64_t gen = 0;
-	int next;
-
-	host_irq_disable();
-	sync_store(&v->cpu, v->stay.cpu);
-	sync_store(&v->in_guest, 1);
-	sync_full();
-	next = entry_refused(v);
-	if (next == 0) {
-		gen = sync_load_acquire(&v->vm->tlb_gen);
-		prepare_event(v);
-		host_trace_entry(v->vm->id, v->id, v->gpr[VCPU_REGS_RIP]);
-		next = vmm_backend()->enter(v,
-		    v->flush || gen != v->tlb_seen);
-	}
-	if (next == 0) {
-		v->flush = false;
-		v->tlb_seen = gen;
-		v->inject = v->exit.interrupted;
-	}
-	sync_store_release(&v->in_guest, 0);
-	/* The interrupt that ended the stay, if one did, is taken here. */
-	host_irq_enable();
-	return next;
-}
+/* --- The inner loop, as far as it is the same code for both vendors ---------------------- */
 
 /* Can the handler not do without the instruction, which the CPU kept back? */
 static bool
@@ -138,12 +46,14 @@ exit_complete_insn(struct vcpu *v, const struct exit_policy *p)
 	return 0;
 }
 
-/* Call the row's handler and step over the instruction if the row says so. */
-static int
-exit_handle(struct vcpu *v, const struct exit_policy *p)
+int
+exit_handle(struct vcpu *v)
 {
+	const struct exit_policy *p = &exit_policy[v->exit.kind];
 	int next, err;
 
+	if (p->sleep && v->loaded)
+		return EXIT_SLEEP;
 	v->faulted = false;
 	if (exit_lacks_insn(v, p)) {
 		err = exit_complete_insn(v, p);
@@ -160,43 +70,23 @@ exit_handle(struct vcpu *v, const struct exit_policy *p)
 	return next;
 }
 
-static void
+void
 guest_load(struct vcpu *v)
 {
 	host_stay_begin(&v->stay);
 	fpu_load(v);
 	vmm_backend()->load(v);
+	sync_store(&v->cpu, v->stay.cpu);
 	v->loaded = true;
 }
 
-static void
+void
 guest_put(struct vcpu *v)
 {
 	v->loaded = false;
 	vmm_backend()->put(v);
 	fpu_put(v);
 	host_stay_end(&v->stay);
-}
-
-static int
-guest_loop(struct vcpu *v)
-{
-	const struct exit_policy *p;
-	int next;
-
-	guest_load(v);
-	do {
-		next = enter_once(v);
-		if (next != 0)
-			break;
-		p = &exit_policy[v->exit.kind];
-		v->exits[v->exit.kind]++;
-		host_trace_exit(v->vm->id, v->id, v->exit.kind, v->exit.reason,
-		    v->gpr[VCPU_REGS_RIP], v->exit.info1, v->exit.info2);
-		next = p->sleep ? EXIT_SLEEP : exit_handle(v, p);
-	} while (next == EXIT_RESUME);
-	guest_put(v);
-	return next;
 }
 
 /* --- The outer loop ------------------------------------------------------------------- */
@@ -212,9 +102,9 @@ run_loop(struct vcpu *v)
 			pvclock_publish(v);
 		if (vmm_backend()->prepare != NULL)
 			vmm_backend()->prepare(v);
-		next = guest_loop(v);
+		next = vmm_backend()->stay(v);
 		if (next == EXIT_SLEEP)
-			next = exit_handle(v, &exit_policy[v->exit.kind]);
+			next = exit_handle(v);
 		switch (next) {
 		case EXIT_RESUME:
 		case LOOP_WORK:

@@ -10,6 +10,7 @@
 #include "ioctls.h"
 #include "memory.h"
 #include "pvclock.h"
+#include "vcpu_advance.h"
 
 /* --- Life -------------------------------------------------------------------- */
 
@@ -230,6 +231,20 @@ vcpu_release(struct vcpu *v)
 	vm_put(vm);
 }
 
+/* --- Interrupts ------------------------------------------------------------------ */
+
+uint8_t
+vcpu_irr_take(struct vcpu *v)
+{
+	unsigned int w = 3, bit;
+
+	while (v->irr[w] == 0)
+		w--;
+	bit = 63 - (unsigned int)__builtin_clzll(v->irr[w]);
+	v->irr[w] &= ~(1ULL << bit);
+	return (uint8_t)(w * 64 + bit);
+}
+
 /* --- Exceptions ------------------------------------------------------------------ */
 
 static bool
@@ -288,25 +303,28 @@ vcpu_exception(struct vcpu *v, uint8_t vector)
 }
 
 void
-vcpu_advance(struct vcpu *v, unsigned int insn_len)
+vcpu_wrap_rip(struct vcpu *v)
 {
-	const struct backend *b = vmm_backend();
-	uint64_t old = v->gpr[VCPU_REGS_RIP], new = old + insn_len;
 	struct guest_mode m;
 
-	if ((old ^ new) >> 32) {
-		b->mode(v, &m);
-		if (!m.code64)
-			new = (uint32_t)new;
-	}
-	v->gpr[VCPU_REGS_RIP] = new;
-	v->gpr[VCPU_REGS_RFLAGS] &= ~(uint64_t)ARCH_RFLAGS_RF;
-	b->clear_shadow(v);
-	/* The trap of a single step, which the emulation has swallowed. */
-	if (v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_TF) {
-		b->reg_set(v, REG_DR6, b->reg_get(v, REG_DR6) | ARCH_DR6_BS);
-		vcpu_exception(v, ARCH_EXC_DB);
-	}
+	vmm_backend()->mode(v, &m);
+	if (!m.code64)
+		v->gpr[VCPU_REGS_RIP] = (uint32_t)v->gpr[VCPU_REGS_RIP];
+}
+
+void
+vcpu_step_trap(struct vcpu *v)
+{
+	const struct backend *b = vmm_backend();
+
+	b->reg_set(v, REG_DR6, b->reg_get(v, REG_DR6) | ARCH_DR6_BS);
+	vcpu_exception(v, ARCH_EXC_DB);
+}
+
+void
+vcpu_advance(struct vcpu *v, unsigned int insn_len)
+{
+	vcpu_step_over(v, insn_len, vmm_backend()->clear_shadow);
 }
 
 /* --- Registers as the client sees them --------------------------------------------- */

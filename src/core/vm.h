@@ -142,6 +142,12 @@ struct exit_info {
 };
 enum cr_op { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
+/* The host's own breakpoints, kept aside while the guest has the registers. */
+struct host_debug {
+	bool	 active;
+	uint64_t dr[4], dr6, dr7;
+};
+
 /* An IN or string element that the client has been asked for. */
 struct pending_io {
 	bool	 active;
@@ -170,7 +176,7 @@ struct vcpu {
 	uint32_t requests;	/* sync_* */
 	uint32_t in_guest;	/* sync_*; 1 from just before the request check
 				 * to just after the exit */
-	uint32_t cpu;		/* sync_*; where in_guest is true */
+	uint32_t cpu;		/* sync_*; of this stay */
 	uint64_t tlb_seen;	/* vm.tlb_gen at the last flush */
 	uint32_t intr;		/* sync_*; VMM_IOC_INTR's flag */
 
@@ -180,6 +186,7 @@ struct vcpu {
 	uint64_t cr2;
 	uint64_t dr[4];		/* DR0-DR3 */
 	bool	 dr_live;	/* DR0-3 of the CPU are the guest's: debug.c */
+	struct host_debug host_debug;
 	/* Where the vendor's control structure has no place for them. */
 	uint64_t dr6, cr8;
 	uint64_t xcr0;
@@ -275,6 +282,9 @@ vcpu_irr_empty(const struct vcpu *v)
 {
 	return (v->irr[0] | v->irr[1] | v->irr[2] | v->irr[3]) == 0;
 }
+
+/* Take the highest of them out; there is one. */
+uint8_t	vcpu_irr_take(struct vcpu *v);
 
 /* Queue an exception for the next entry (contributory rules applied). */
 void	vcpu_fault(struct vcpu *v, const struct guest_fault *f);

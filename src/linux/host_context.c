@@ -147,16 +147,20 @@ host_large_exec(void)
 	    cpu_mitigations_off();
 }
 
-void
-host_l1d_flush(bool loaded)
+bool
+host_l1d_may_flush(void)
 {
 	if (!boot_cpu_has_bug(X86_BUG_L1TF) ||
 	    l1tf_mitigation == L1TF_MITIGATION_OFF)
-		return;
-	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES) &&
-	    (read_msr(MSR_IA32_ARCH_CAPABILITIES) &
-	    ARCH_CAP_SKIP_VMENTRY_L1DFLUSH))
-		return;
+		return false;
+	return !boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES) ||
+	    !(read_msr(MSR_IA32_ARCH_CAPABILITIES) &
+	    ARCH_CAP_SKIP_VMENTRY_L1DFLUSH);
+}
+
+void
+host_l1d_flush(bool loaded)
+{
 	if (!l1d_is_due() && !loaded &&
 	    l1tf_mitigation != L1TF_MITIGATION_FULL &&
 	    l1tf_mitigation != L1TF_MITIGATION_FULL_FORCE)

@@ -16,6 +16,7 @@
 #include <linux/errno.h>
 #include <linux/string.h>
 #include <linux/build_bug.h>
+#include <linux/tracepoint-defs.h>
 #include <asm/asm.h>
 
 #ifndef UINT8_MAX
@@ -33,6 +34,11 @@
 
 /* In inline assembly: a fault at the label `from` goes on at `to`. */
 #define HOST_FIXUP(from, to)	_ASM_EXTABLE(from, to)
+
+/* Does anybody listen to this trace event? */
+#define host_tracing(event)	tracepoint_enabled(event)
+DECLARE_TRACEPOINT(vmm_entry);
+DECLARE_TRACEPOINT(vmm_exit);
 
 /*
  * The kernel's struct mutex and spinlock_t, without their headers;

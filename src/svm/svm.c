@@ -7,6 +7,7 @@
 #include "cpuid_guest.h"
 #include "debug.h"
 #include "event.h"
+#include "guest_loop.h"
 #include "svm_controls.h"
 #include "svm_cpu.h"
 #include "svm_entry_check.h"
@@ -630,7 +631,7 @@ prepare_tlb(struct svm_cpu *c, struct svm_vcpu *s, bool flush)
 
 /* The vCPU is as before; why it was refused is said. */
 static int
-entry_refused(struct vcpu *v, struct svm_cpu *c)
+entry_failed(struct vcpu *v, struct svm_cpu *c)
 {
 	struct svm_vcpu *s = svm_vcpu(v);
 
@@ -647,12 +648,10 @@ entry_refused(struct vcpu *v, struct svm_cpu *c)
 }
 
 static int
-svm_run(struct vcpu *v, bool flush)
+turn_begin(struct vcpu *v, bool flush)
 {
-	struct svm_cpu *c = &svm.cpu[host_cpu()];
+	struct svm_cpu *c = &svm.cpu[v->stay.cpu];
 	struct svm_vcpu *s = svm_vcpu(v);
-	struct vmcb *vmcb = s->vmcb;
-	struct host_debug debug;
 
 	if (!c->on)
 		return -EAGAIN;
@@ -661,33 +660,59 @@ svm_run(struct vcpu *v, bool flush)
 		s->host_saved = true;
 	}
 	prepare_tlb(c, s, flush);
+	put_event(v);
+	/* #VMEXIT disarms the host's breakpoints in DR7 (APM 2 15.6). */
+	debug_enter(v);
+	return 0;
+}
+
+static int
+enter(struct vcpu *v)
+{
+	struct svm_cpu *c = &svm.cpu[v->stay.cpu];
+	struct svm_vcpu *s = svm_vcpu(v);
+	struct vmcb *vmcb = s->vmcb;
+
 	vmcb->rax = v->gpr[VCPU_REGS_RAX];
 	vmcb->rsp = v->gpr[VCPU_REGS_RSP];
 	vmcb->rip = v->gpr[VCPU_REGS_RIP];
 	vmcb->rflags = v->gpr[VCPU_REGS_RFLAGS];
-	put_event(v);
-	/* #VMEXIT disarms the host's breakpoints in DR7 (APM 2 15.6). */
-	debug_enter(v, &debug);
-
 	if (s->untried)
 		memcpy(s->tried, (uint8_t *)vmcb + SAVED, SAVED_SIZE);
 	svm_clgi();
 	svm_enter(v->gpr, s->vmcb_pa, c->host_vmcb_pa);
-	debug_leave(v, &debug);
 	/* A host NMI that came meanwhile is taken here. */
 	svm_stgi();
 	if (EXITCODE_INVALID(vmcb->exitcode))
-		return entry_refused(v, c);
+		return entry_failed(v, c);
 	s->untried = false;
 
 	v->gpr[VCPU_REGS_RAX] = vmcb->rax;
 	v->gpr[VCPU_REGS_RSP] = vmcb->rsp;
 	v->gpr[VCPU_REGS_RIP] = vmcb->rip;
 	v->gpr[VCPU_REGS_RFLAGS] = vmcb->rflags;
-	vmcb->clean = svm.caps.clean_bits ? VMCB_CLEAN_ALL : 0;
 	take_event_back(v);
+	/* For the next entry of this turn. */
+	vmcb->eventinj = 0;
+	vmcb->tlb_control = VMCB_TLB_NONE;
+	vmcb->clean = svm.caps.clean_bits ? VMCB_CLEAN_ALL : 0;
 	decode_exit(v);
 	return 0;
+}
+
+static const struct guest_ops ops = {
+	.turn_begin = turn_begin,
+	.enter = enter,
+	.turn_end = debug_leave,
+	.irq_ready = svm_irq_ready,
+	.irq_window = svm_irq_window,
+	.clear_shadow = svm_clear_shadow,
+};
+
+static int
+svm_stay(struct vcpu *v)
+{
+	return guest_stay(v, &ops);
 }
 
 const struct backend svm_backend = {
@@ -714,7 +739,7 @@ const struct backend svm_backend = {
 	.tsc_offset = svm_tsc_offset,
 	.load = svm_load,
 	.put = svm_put,
-	.enter = svm_run,
+	.stay = svm_stay,
 	.irq_ready = svm_irq_ready,
 	.irq_window = svm_irq_window,
 	.clear_shadow = svm_clear_shadow,

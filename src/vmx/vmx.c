@@ -157,6 +157,7 @@ vmx_attach(void)
 		return err;
 	cpu_cpuid(LEAF_ADDRESS_SIZES, 0, r);
 	find_msrs();
+	vmx.l1d_flush = host_l1d_may_flush();
 	vmx.pdpte_reserved = PDPTE_RESERVED | UINT64_MAX << (r[0] & 0xff);
 	err = vmx_alloc();
 	if (err)
@@ -435,8 +436,8 @@ const struct backend vmx_backend = {
 	.prepare = vmx_op_prepare,
 	.load = vmx_op_load,
 	.put = vmx_op_put,
-	.enter = vmx_op_enter,
+	.stay = vmx_op_stay,
 	.irq_ready = vmx_op_irq_ready,
-	.irq_window = vmx_op_irq_window,
+	.irq_window = vmx_irq_window,
 	.clear_shadow = vmx_op_clear_shadow,
 };

@@ -65,6 +65,7 @@ struct vmx_vcpu {
 	struct host_fields host;
 	uint64_t host_rsp, rip, rsp, rflags;
 	bool	 rsp_due;	/* v->gpr[] has not this exit's RSP yet */
+	uint64_t host_debugctl;	/* of this turn */
 	uint32_t proc;
 	bool	 written;	/* the copies are true */
 	bool	 window;	/* wanted; in the VMCS from the next entry on */
@@ -79,6 +80,7 @@ struct vmx_machine {
 	uint64_t basic, ept_cap;
 	uint64_t pdpte_reserved;
 	void	*msrbm;			/* the same for every guest */
+	bool	 l1d_flush;		/* the host may want it before entries */
 	/* Of vmx_msr_contexts[], those that this CPU has. */
 	struct vmx_msr_context msr[VMX_MSR_CONTEXTS];
 	unsigned int msrs;
@@ -99,6 +101,39 @@ static inline struct vmx_cpu *
 vmx_this_cpu(void)
 {
 	return &vmx.cpu[host_cpu()];
+}
+
+#define VMX_SHADOW	(VMX_INTERRUPTIBILITY_STI | VMX_INTERRUPTIBILITY_MOV_SS)
+
+/* Is the guest in the shadow of STI or MOV SS? Its VMCS is current. */
+static inline uint32_t
+vmx_shadow(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+
+	if (!s->shadow_known) {
+		s->shadow = vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY) & VMX_SHADOW;
+		s->shadow_known = true;
+	}
+	return s->shadow;
+}
+
+static inline void
+vmx_clear_shadow(struct vcpu *v)
+{
+	if (vmx_shadow(v) == 0)
+		return;
+	vmx_vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+	    vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)VMX_SHADOW);
+	/* A trap that waited for its end is the caller's to raise. */
+	vmx_vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmx_vcpu(v)->shadow = 0;
+}
+
+static inline void
+vmx_irq_window(struct vcpu *v, bool on)
+{
+	vmx_vcpu(v)->window = on;
 }
 
 /* --- vmx_vmcs.c ---------------------------------------------------------------- */
@@ -131,7 +166,6 @@ void	vmx_op_seg_get(struct vcpu *v, enum sreg s,
 void	vmx_op_mode(struct vcpu *v, struct guest_mode *m);
 void	vmx_op_prepare(struct vcpu *v);
 bool	vmx_op_irq_ready(struct vcpu *v);
-void	vmx_op_irq_window(struct vcpu *v, bool on);
 void	vmx_op_clear_shadow(struct vcpu *v);
 
 /* --- vmx_entry_check.c --------------------------------------------------------------- */
@@ -157,6 +191,6 @@ void	vmx_read_rsp(struct vcpu *v);
 
 void	vmx_op_load(struct vcpu *v);
 void	vmx_op_put(struct vcpu *v);
-int	vmx_op_enter(struct vcpu *v, bool flush);
+int	vmx_op_stay(struct vcpu *v);
 
 #endif /* VMX_H */

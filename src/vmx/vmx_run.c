@@ -7,6 +7,7 @@
 #include "cpu.h"
 #include "debug.h"
 #include "event.h"
+#include "guest_loop.h"
 
 #define APIC_TPR	0x80	/* offset in the virtual-APIC page */
 #define TPR_SHIFT	4	/* CR8 is bits 7-4 of the TPR (SDM 3A 11.8.6) */
@@ -177,17 +178,33 @@ drop_translations(const struct vcpu *v)
 }
 
 static void
-guest_field(struct vmx_vcpu *s, uint32_t field, uint64_t *copy, uint64_t value)
+guest_field(uint32_t field, uint64_t *copy, uint64_t value)
 {
-	if (s->written && *copy == value)
+	if (*copy == value)
 		return;
 	vmx_vmwrite(field, value);
 	*copy = value;
 }
 
-/* Bring the VMCS up to date: what may have changed since the last exit. */
+/* The VMCS has nothing of the copies yet. */
 static void
-write_entry_state(struct vcpu *v)
+write_copies(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+
+	s->rsp = v->gpr[VCPU_REGS_RSP];
+	vmx_vmwrite(VMCS_GUEST_RSP, s->rsp);
+	s->rip = v->gpr[VCPU_REGS_RIP];
+	vmx_vmwrite(VMCS_GUEST_RIP, s->rip);
+	s->rflags = v->gpr[VCPU_REGS_RFLAGS] | ARCH_RFLAGS_MB1;
+	vmx_vmwrite(VMCS_GUEST_RFLAGS, s->rflags);
+	s->rsp_due = false;
+	s->written = true;
+}
+
+/* What interrupts or the client may have changed since the last turn. */
+static void
+write_turn_state(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx_vcpu(v);
 	uint32_t proc = vmx.controls.proc |
@@ -195,11 +212,8 @@ write_entry_state(struct vcpu *v)
 
 	host_field(s, VMCS_HOST_CR3, &s->host.cr3, vmx_read_cr3());
 	host_field(s, VMCS_HOST_CR4, &s->host.cr4, cpu_read_cr4());
-	if (!s->rsp_due)
-		guest_field(s, VMCS_GUEST_RSP, &s->rsp, v->gpr[VCPU_REGS_RSP]);
-	guest_field(s, VMCS_GUEST_RIP, &s->rip, v->gpr[VCPU_REGS_RIP]);
-	guest_field(s, VMCS_GUEST_RFLAGS, &s->rflags,
-	    v->gpr[VCPU_REGS_RFLAGS] | ARCH_RFLAGS_MB1);
+	if (!s->written)
+		write_copies(v);
 	if (proc != s->proc) {
 		vmx_vmwrite(VMCS_PROC_CONTROLS, proc);
 		s->proc = proc;
@@ -211,7 +225,6 @@ write_entry_state(struct vcpu *v)
 			vmx_vmwrite(VMCS_ENTRY_EXCEPTION_ERROR_CODE,
 			    v->inject.error);
 	}
-	s->written = true;
 }
 
 /* The CPU refused to try: an error of this driver. */
@@ -230,7 +243,7 @@ enter_failed(struct vcpu *v)
 
 /* The CPU refused the guest's state, and has loaded the host's. */
 static int
-entry_refused(struct vcpu *v, uint32_t reason)
+entry_failed(struct vcpu *v, uint32_t reason)
 {
 	char how[96];
 
@@ -255,54 +268,111 @@ vmx_read_rsp(struct vcpu *v)
 	s->rsp_due = false;
 }
 
-int
-vmx_op_enter(struct vcpu *v, bool flush)
+static int
+turn_begin(struct vcpu *v, bool flush)
 {
 	struct vmx_vcpu *s = vmx_vcpu(v);
-	struct host_debug debug;
-	uint64_t debugctl;
-	uint32_t reason;
-	int failed;
 
-	if (!s->here || !vmx_this_cpu()->on || s->pdptes_due)
+	if (!s->here || !vmx.cpu[v->stay.cpu].on || s->pdptes_due)
 		return -EAGAIN;
-	write_entry_state(v);
+	write_turn_state(v);
 	if (flush || s->flush) {
 		drop_translations(v);
 		s->flush = false;
 	}
+	/* An exit leaves 0 in DEBUGCTL and disarms DR7 (SDM 3C 28.5.1). */
+	s->host_debugctl = cpu_rdmsr(ARCH_MSR_DEBUGCTL);
+	debug_enter(v);
+	return 0;
+}
+
+static void
+turn_end(struct vcpu *v)
+{
+	const struct vmx_vcpu *s = vmx_vcpu(v);
+
+	debug_leave(v);
+	if (s->host_debugctl != 0)
+		cpu_wrmsr(ARCH_MSR_DEBUGCTL, s->host_debugctl);
+}
+
+/* Registers that neither entries nor exits switch, and those that handlers change. */
+static void
+write_guest(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+
+	if (!s->rsp_due)
+		guest_field(VMCS_GUEST_RSP, &s->rsp, v->gpr[VCPU_REGS_RSP]);
+	guest_field(VMCS_GUEST_RIP, &s->rip, v->gpr[VCPU_REGS_RIP]);
+	guest_field(VMCS_GUEST_RFLAGS, &s->rflags,
+	    v->gpr[VCPU_REGS_RFLAGS] | ARCH_RFLAGS_MB1);
 	if (s->apic != NULL)
 		s->apic[APIC_TPR] = (uint8_t)(v->cr8 << TPR_SHIFT);
-	/* An exit leaves 0 in DEBUGCTL and disarms DR7 (SDM 3C 28.5.1). */
-	debugctl = cpu_rdmsr(ARCH_MSR_DEBUGCTL);
-	debug_enter(v, &debug);
 	if (cpu_read_dr6() != v->dr6)
 		cpu_write_dr6(v->dr6);
 	if (cpu_read_cr2() != v->cr2)
 		vmx_write_cr2(v->cr2);
-	host_l1d_flush(s->fresh);
+}
+
+static void
+read_guest(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+
+	if (s->apic != NULL)
+		v->cr8 = s->apic[APIC_TPR] >> TPR_SHIFT;
+	s->rsp_due = true;
+	v->gpr[VCPU_REGS_RIP] = s->rip = vmx_vmread(VMCS_GUEST_RIP);
+	v->gpr[VCPU_REGS_RFLAGS] = s->rflags = vmx_vmread(VMCS_GUEST_RFLAGS);
+}
+
+static int
+enter(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+	uint32_t reason;
+	int failed;
+
+	write_guest(v);
+	if (vmx.l1d_flush)
+		host_l1d_flush(s->fresh);
 	s->fresh = false;
 
 	failed = vmx_enter(v->gpr, s->launched, &s->host_rsp, VMCS_HOST_RSP);
 
 	v->cr2 = cpu_read_cr2();
 	v->dr6 = cpu_read_dr6();
-	debug_leave(v, &debug);
-	if (debugctl != 0)
-		cpu_wrmsr(ARCH_MSR_DEBUGCTL, debugctl);
 	if (failed)
 		return enter_failed(v);
 	reason = (uint32_t)vmx_vmread(VMCS_EXIT_REASON);
 	if (reason & VMX_EXIT_REASON_ENTRY_FAILED)
-		return entry_refused(v, reason);
-
+		return entry_failed(v, reason);
 	s->launched = true;
 	s->shadow_known = false;
-	if (s->apic != NULL)
-		v->cr8 = s->apic[APIC_TPR] >> TPR_SHIFT;
-	s->rsp_due = true;
-	v->gpr[VCPU_REGS_RIP] = s->rip = vmx_vmread(VMCS_GUEST_RIP);
-	v->gpr[VCPU_REGS_RFLAGS] = s->rflags = vmx_vmread(VMCS_GUEST_RFLAGS);
+	read_guest(v);
 	vmx_decode_exit(v, reason);
 	return 0;
+}
+
+static bool
+irq_ready(struct vcpu *v)
+{
+	return (v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_IF) &&
+	    vmx_vcpu(v)->here && vmx_shadow(v) == 0;
+}
+
+static const struct guest_ops ops = {
+	.turn_begin = turn_begin,
+	.enter = enter,
+	.turn_end = turn_end,
+	.irq_ready = irq_ready,
+	.irq_window = vmx_irq_window,
+	.clear_shadow = vmx_clear_shadow,
+};
+
+int
+vmx_op_stay(struct vcpu *v)
+{
+	return guest_stay(v, &ops);
 }

@@ -6,8 +6,6 @@
 #include "vmx.h"
 #include "memory.h"
 
-#define SHADOW		(VMX_INTERRUPTIBILITY_STI | VMX_INTERRUPTIBILITY_MOV_SS)
-
 #define PDPTE_P		1u		/* a PAE root entry is present */
 
 /* --- Registers -------------------------------------------------------------------------- */
@@ -163,19 +161,6 @@ vmx_op_prepare(struct vcpu *v)
 
 /* --- Events ------------------------------------------------------------------------------- */
 
-/* Is the guest in the shadow of STI or MOV SS? */
-static uint32_t
-shadow(struct vcpu *v)
-{
-	struct vmx_vcpu *s = vmx_vcpu(v);
-
-	if (!s->shadow_known) {
-		s->shadow = vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY) & SHADOW;
-		s->shadow_known = true;
-	}
-	return s->shadow;
-}
-
 bool
 vmx_op_irq_ready(struct vcpu *v)
 {
@@ -188,15 +173,9 @@ vmx_op_irq_ready(struct vcpu *v)
 		return s->shadow == 0;
 	if (!vmcs_begin(v))
 		return false;
-	ready = shadow(v) == 0;
+	ready = vmx_shadow(v) == 0;
 	vmcs_end(v);
 	return ready;
-}
-
-void
-vmx_op_irq_window(struct vcpu *v, bool on)
-{
-	vmx_vcpu(v)->window = on;
 }
 
 void
@@ -204,12 +183,6 @@ vmx_op_clear_shadow(struct vcpu *v)
 {
 	if (!vmcs_begin(v))
 		return;
-	if (shadow(v) != 0) {
-		vmx_vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-		    vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)SHADOW);
-		/* A trap that waited for its end is the caller's to raise. */
-		vmx_vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
-		vmx_vcpu(v)->shadow = 0;
-	}
+	vmx_clear_shadow(v);
 	vmcs_end(v);
 }

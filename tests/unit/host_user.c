@@ -1354,6 +1354,12 @@ host_large_exec(void)
 	return !host_user.itlb_multihit;
 }
 
+bool
+host_l1d_may_flush(void)
+{
+	return true;
+}
+
 void
 host_l1d_flush(bool loaded)
 {
