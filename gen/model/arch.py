@@ -146,8 +146,9 @@ class Arch:
         return sum(1 << item.vector for item in self.exceptions if item.combines == "page_fault")
 
     @property
-    def pat_types(self) -> int:
-        return sum(1 << item.value for item in self.memory_types)
+    def pat_gaps(self) -> tuple[int, ...]:
+        """Of the three-bit numbers of a PAT entry, those that no memory type has."""
+        return tuple(sorted(set(range(8)) - {item.value for item in self.memory_types}))
 
 
 def build(spec: Spec, errors: Errors) -> Arch:

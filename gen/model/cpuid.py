@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from gen.errors import Errors, Message, where
 from gen.load import Map
+from gen.model import slots
+from gen.model.slots import Slots
 from gen.spec import Spec
 
 SAME_LEAF = Message("leaf {leaf:#x} sub-leaf {subleaf} stands twice",
@@ -109,8 +111,28 @@ class StateNeed:
 
 
 @dataclass(frozen=True)
+class LeafSlot:
+    """A slot of the table of leaves: which sub-leaves count, and where their rules stand."""
+
+    leaf: int
+    above: int  # bits of a sub-leaf that none of the rules has
+    mask: int  # bits that choose among them
+    first: int  # index into Lookup.rules
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """From leaf to rules. A power of two of them a leaf, so that no index is out of bounds."""
+
+    slots: Slots
+    places: tuple[LeafSlot, ...]
+    rules: tuple[int, ...]  # indices of rules; of none: the number of rules
+
+
+@dataclass(frozen=True)
 class Cpuid:
     leaves: tuple[Leaf, ...]
+    lookup: Lookup
     features: tuple[Feature, ...]
     states: tuple[StateNeed, ...]
     fixups: tuple[str, ...]
@@ -145,6 +167,7 @@ def build(spec: Spec, errors: Errors) -> Cpuid:
                      for leaf in leaves for row in leaf.rows if row.single)
     return Cpuid(
         leaves=tuple(leaves),
+        lookup=_lookup(leaves),
         features=features,
         states=tuple(StateNeed(feature, 1 << components[feature.row.state])
                      for feature in features if feature.row.state in components),
@@ -153,6 +176,25 @@ def build(spec: Spec, errors: Errors) -> Cpuid:
         extended_level=_last(leaves, "extended"),
         xcr0_policy=_xcr0(leaves),
     )
+
+
+def _lookup(leaves: list[Leaf]) -> Lookup:
+    numbers = list(dict.fromkeys(leaf.leaf for leaf in leaves))
+    found = slots.find(numbers)
+    none = len(leaves)
+    rules = [none]
+    places: list[LeafSlot] = []
+    for index in found.spread(numbers):
+        if index is None:
+            places.append(LeafSlot(0, 0, 0, 0))
+            continue
+        number = numbers[index]
+        own = {leaf.subleaf: leaf for leaf in leaves if leaf.leaf == number}
+        numbered = not any(leaf.any_subleaf for leaf in own.values())
+        mask = (1 << max(own).bit_length()) - 1
+        places.append(LeafSlot(number, ~mask & 0xFFFFFFFF if numbered else 0, mask, len(rules)))
+        rules += [own[sub].index if sub in own else none for sub in range(mask + 1)]
+    return Lookup(found, tuple(places), tuple(rules))
 
 
 def _fixups(leaves: list[Leaf]) -> tuple[str, ...]:

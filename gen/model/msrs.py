@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from gen.errors import Errors, Message, where
 from gen.load import Map
+from gen.model import slots
 from gen.model.cpuid import Cpuid
+from gen.model.slots import Slots
 from gen.model.vmcs_fields import Vmcs
 from gen.spec import Spec
 
@@ -82,6 +84,11 @@ class Msr:
         return self.name.upper()
 
     @property
+    def refused(self) -> bool:
+        """A guest finds no difference between this and an MSR without a row."""
+        return self.read == self.write == "fault"
+
+    @property
     def feature_constant(self) -> str:
         return f"CPUID_FEATURE_{self.feature.upper()}" if self.feature else "CPUID_FEATURES"
 
@@ -100,8 +107,17 @@ class Hole:
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """From a number to its row, unless that refuses both ways."""
+
+    slots: Slots
+    rows: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class Msrs:
     msrs: tuple[Msr, ...]
+    lookup: Lookup
     slots: tuple[Msr, ...]
     readers: tuple[str, ...]
     writers: tuple[str, ...]
@@ -142,12 +158,22 @@ def build(spec: Spec, errors: Errors) -> Msrs:
         msrs.append(msr)
     return Msrs(
         msrs=tuple(msrs),
+        lookup=_lookup(msrs),
         slots=tuple(msr for msr in msrs if msr.slot),
         readers=tuple(msr.name for msr in msrs if msr.read == "emulate"),
         writers=tuple(msr.name for msr in msrs if msr.write == "emulate"),
         svm_open=_svm_open(msrs),
         vmx_open=_vmx_open(msrs),
     )
+
+
+def _lookup(msrs: list[Msr]) -> Lookup:
+    rows = {msr.index + nth: row for row, msr in enumerate(msrs) if not msr.refused
+            for nth in range(msr.count)}
+    found = slots.find(tuple(rows))
+    order = tuple(rows.values())
+    return Lookup(found, tuple(None if index is None else order[index]
+                               for index in found.spread(tuple(rows))))
 
 
 def _check_vmcs(row: Map, vmcs: Vmcs, errors: Errors) -> None:

@@ -10,12 +10,28 @@
 #include "fpu.h"
 
 #define LEAF_XSAVE	0xdu
+#define LEAF_TSC	0x15u
 
-static struct cpuid_regs cpuid_value[CPUID_RULE_COUNT];
+/* What is left to do when a guest asks. */
+enum more {
+	MORE_NOTHING,
+	MORE_CLOCK,	/* see whether the host's TSC is still good */
+	MORE_LIVE,	/* ask the vCPU or the CPU */
+};
+
+/* By rule what guests see; behind the last rule, what they see without one. */
+static struct answer {
+	struct cpuid_regs regs;
+	struct cpuid_regs unstable;	/* MORE_CLOCK: without a good TSC */
+	uint8_t	more;			/* enum more */
+} answers[CPUID_RULE_COUNT + 1];
+
 /* The rules' pass bits, less those whose registers this host does not switch. */
 static struct cpuid_regs cpuid_pass[CPUID_RULE_COUNT];
-/* The last leaves that this host has. */
-static uint32_t host_level, host_ext_level;
+
+static struct {
+	uint64_t cr4, efer;
+} may_set;
 
 static void
 host_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
@@ -71,45 +87,6 @@ hide_stateless(void)
 	}
 }
 
-void
-cpuid_init(void)
-{
-	struct cpuid_regs max;
-	unsigned int i;
-
-	host_cpuid(0, 0, &max);
-	host_level = max.eax;
-	host_cpuid(0x80000000, 0, &max);
-	host_ext_level = max.eax;
-	for (i = 0; i < CPUID_RULE_COUNT; i++)
-		cpuid_pass[i] = cpuid_rules[i].pass;
-	hide_stateless();
-	for (i = 0; i < CPUID_RULE_COUNT; i++)
-		apply_rule(&cpuid_rules[i], cpuid_rules[i].subleaf,
-		    &cpuid_value[i]);
-}
-
-/* The rules are sorted by leaf, then subleaf. */
-static const struct cpuid_rule *
-find_rule(uint32_t leaf, uint32_t subleaf)
-{
-	unsigned int lo = 0, hi = CPUID_RULE_COUNT;
-
-	while (lo < hi) {
-		unsigned int mid = (lo + hi) / 2;
-		const struct cpuid_rule *r = &cpuid_rules[mid];
-
-		if (r->leaf == leaf && (r->any_subleaf ||
-		    r->subleaf == subleaf))
-			return r;
-		if (r->leaf < leaf || (r->leaf == leaf && r->subleaf < subleaf))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return NULL;
-}
-
 bool
 cpuid_host_has(enum cpuid_feature f)
 {
@@ -127,13 +104,26 @@ bool
 cpuid_guest_has(enum cpuid_feature f)
 {
 	const struct cpuid_bit *bit = &cpuid_feature_bit[f];
-	const struct cpuid_regs *r = &cpuid_value[bit->rule];
+	const struct cpuid_regs *r = &answers[bit->rule].regs;
 
 	return cpuid_reg(r, bit->reg) >> bit->bit & 1;
 }
 
 uint64_t
-cpuid_allowed_bits(const struct arch_bit_need *needs, unsigned int n)
+cpuid_guest_cr4(void)
+{
+	return may_set.cr4;
+}
+
+uint64_t
+cpuid_guest_efer(void)
+{
+	return may_set.efer;
+}
+
+/* The bits of `needs` whose features guests see. */
+static uint64_t
+allowed_bits(const struct arch_bit_need *needs, unsigned int n)
 {
 	uint64_t bits = 0;
 	unsigned int i;
@@ -152,29 +142,104 @@ feature_mask(enum cpuid_feature f)
 	return 1u << cpuid_feature_bit[f].bit;
 }
 
-/* Leaf 0xd.0: the area for what is enabled, and for all that could be. */
+/* --- Fixups ------------------------------------------------------------------ */
+
+/* Leaf 0: the TSC's leaf is synthesised, whatever the host has. */
 static void
-fixup_xsave_size(const struct vcpu *v, struct cpuid_regs *out)
+fix_level(struct answer *a)
 {
-	out->eax &= (uint32_t)fpu_xcr0_allowed();
-	out->ebx = fpu_xsave_size(fpu_xcr0(v));
-	out->ecx = fpu_xsave_size(fpu_xcr0_allowed());
+	struct cpuid_regs max;
+
+	host_cpuid(0, 0, &max);
+	if (max.eax > CPUID_LEVEL_LAST)
+		max.eax = CPUID_LEVEL_LAST;
+	a->regs.eax = max.eax < LEAF_TSC ? LEAF_TSC : max.eax;
+	a->unstable = a->regs;
+	a->unstable.eax = max.eax;
+	a->more = max.eax < LEAF_TSC ? MORE_CLOCK : MORE_NOTHING;
+}
+
+static void
+fix_ext_level(struct answer *a)
+{
+	struct cpuid_regs max;
+
+	host_cpuid(0x80000000, 0, &max);
+	a->regs.eax = max.eax < CPUID_EXT_LEVEL_LAST ? max.eax :
+	    CPUID_EXT_LEVEL_LAST;
+}
+
+/* Leaf 0xd.0: the area for all that could be enabled. */
+static void
+fix_xsave_size(struct answer *a)
+{
+	a->regs.eax &= (uint32_t)fpu_xcr0_allowed();
+	a->regs.ecx = fpu_xsave_size(fpu_xcr0_allowed());
+	a->more = MORE_LIVE;
 }
 
 /* Leaf 0xd.n: offset and size of component n, if the guest may have it. */
 static void
-fixup_xsave_area(uint32_t component, struct cpuid_regs *out)
+fix_xsave_area(struct answer *a, uint32_t component)
 {
 	if (!(fpu_xcr0_allowed() & 1ULL << component))
 		return;
-	host_cpuid(LEAF_XSAVE, component, out);
+	host_cpuid(LEAF_XSAVE, component, &a->regs);
 	/* Neither supervisor state nor XFD; compaction is hidden. */
-	out->ecx = 0;
+	a->regs.ecx = 0;
+}
+
+static void
+fix_kvm_clock(struct answer *a)
+{
+	a->unstable = a->regs;
+	a->unstable.eax &= ~feature_mask(CPUID_FEATURE_PVCLOCK_STABLE);
+	a->more = MORE_CLOCK;
+}
+
+/* What of a fixup stays as it is. */
+static void
+settle(const struct cpuid_rule *r, struct answer *a)
+{
+	apply_rule(r, r->subleaf, &a->regs);
+	a->more = r->live ? MORE_LIVE : MORE_NOTHING;
+	switch (r->fixup) {
+	case CPUID_FIXUP_LEVEL:
+		fix_level(a);
+		break;
+	case CPUID_FIXUP_EXT_LEVEL:
+		fix_ext_level(a);
+		break;
+	case CPUID_FIXUP_XSAVE_SIZE:
+		fix_xsave_size(a);
+		break;
+	case CPUID_FIXUP_XSAVE_AREA:
+		fix_xsave_area(a, r->subleaf);
+		break;
+	case CPUID_FIXUP_KVM_CLOCK:
+		fix_kvm_clock(a);
+		break;
+	case CPUID_FIXUP_APIC_ID:
+	case CPUID_FIXUP_TSC:
+		a->more = MORE_LIVE;
+		break;
+	default:
+		break;
+	}
+}
+
+/* Leaf 1: the vCPU's number, and what it has put into CR4. */
+static void
+live_apic_id(struct vcpu *v, struct cpuid_regs *out)
+{
+	out->ebx |= v->id << 24;
+	if (vmm_backend()->reg_get(v, REG_CR4) & ARCH_CR4_OSXSAVE)
+		out->ecx |= feature_mask(CPUID_FEATURE_OSXSAVE);
 }
 
 /* Leaf 0x15: the TSC runs at the host's rate and never changes it. */
 static void
-fixup_tsc(struct cpuid_regs *out)
+live_tsc(struct cpuid_regs *out)
 {
 	if (!host_tsc_stable() || host_tsc_khz() == 0)
 		return;
@@ -183,74 +248,97 @@ fixup_tsc(struct cpuid_regs *out)
 	out->ecx = host_tsc_khz() * 10;
 }
 
+/* The rest, of an answer with MORE_LIVE. */
 static void
-apply_fixup(struct vcpu *v, const struct cpuid_rule *r, struct cpuid_regs *out)
+answer_live(struct vcpu *v, unsigned int rule, uint32_t subleaf,
+    struct cpuid_regs *out)
 {
+	const struct cpuid_rule *r = &cpuid_rules[rule];
+
+	*out = answers[rule].regs;
+	if (r->live)
+		apply_rule(r, subleaf, out);
 	switch (r->fixup) {
-	case CPUID_FIXUP_LEVEL:
-		out->eax = host_level;
-		/* The TSC's leaf is synthesised, whatever the host has. */
-		if (host_tsc_stable() && out->eax < 0x15)
-			out->eax = 0x15;
-		if (out->eax > CPUID_LEVEL_LAST)
-			out->eax = CPUID_LEVEL_LAST;
-		break;
-	case CPUID_FIXUP_EXT_LEVEL:
-		out->eax = host_ext_level < CPUID_EXT_LEVEL_LAST ?
-		    host_ext_level : CPUID_EXT_LEVEL_LAST;
-		break;
 	case CPUID_FIXUP_APIC_ID:
-		out->ebx |= v->id << 24;
-		if (vmm_backend()->reg_get(v, REG_CR4) & ARCH_CR4_OSXSAVE)
-			out->ecx |= feature_mask(CPUID_FEATURE_OSXSAVE);
+		live_apic_id(v, out);
 		break;
 	case CPUID_FIXUP_XSAVE_SIZE:
-		fixup_xsave_size(v, out);
-		break;
-	case CPUID_FIXUP_XSAVE_AREA:
-		fixup_xsave_area(r->subleaf, out);
+		out->ebx = fpu_xsave_size(fpu_xcr0(v));
 		break;
 	case CPUID_FIXUP_TSC:
-		fixup_tsc(out);
-		break;
-	case CPUID_FIXUP_KVM_CLOCK:
-		if (!host_tsc_stable())
-			out->eax &= ~feature_mask(CPUID_FEATURE_PVCLOCK_STABLE);
+		live_tsc(out);
 		break;
 	default:
 		break;
 	}
 }
 
+/* --- Answers ----------------------------------------------------------------- */
+
+void
+cpuid_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < CPUID_RULE_COUNT; i++)
+		cpuid_pass[i] = cpuid_rules[i].pass;
+	hide_stateless();
+	for (i = 0; i < CPUID_RULE_COUNT; i++)
+		settle(&cpuid_rules[i], &answers[i]);
+	may_set.cr4 = ARCH_CR4_GUEST_FREE |
+	    allowed_bits(arch_cr4_needs, arch_cr4_needs_count);
+	may_set.efer = ARCH_EFER_GUEST_FREE |
+	    allowed_bits(arch_efer_needs, arch_efer_needs_count);
+}
+
+/* The answer without MORE_LIVE. */
+static const struct cpuid_regs *
+answer_now(const struct answer *a)
+{
+	return a->more == MORE_CLOCK && !host_tsc_stable() ? &a->unstable :
+	    &a->regs;
+}
+
 void
 cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf,
     struct cpuid_regs *out)
 {
-	const struct cpuid_rule *r = find_rule(leaf, subleaf);
+	unsigned int rule = cpuid_find(leaf, subleaf);
 
-	if (r == NULL) {
-		memset(out, 0, sizeof(*out));
-		return;
-	}
-	if (r->live)
-		apply_rule(r, subleaf, out);
+	if (answers[rule].more == MORE_LIVE)
+		answer_live(v, rule, subleaf, out);
 	else
-		*out = cpuid_value[r - cpuid_rules];
-	if (r->fixup != CPUID_FIXUP_NONE)
-		apply_fixup(v, r, out);
+		*out = *answer_now(&answers[rule]);
+}
+
+static int
+show(struct vcpu *v, const struct cpuid_regs *r)
+{
+	v->gpr[VCPU_REGS_RAX] = r->eax;
+	v->gpr[VCPU_REGS_RBX] = r->ebx;
+	v->gpr[VCPU_REGS_RCX] = r->ecx;
+	v->gpr[VCPU_REGS_RDX] = r->edx;
+	return EXIT_RESUME;
+}
+
+/* Apart, so that what most leaves take needs no stack. */
+static __attribute__((__noinline__)) int
+show_live(struct vcpu *v, unsigned int rule, uint32_t subleaf)
+{
+	struct cpuid_regs r;
+
+	answer_live(v, rule, subleaf, &r);
+	return show(v, &r);
 }
 
 int
 emulate_cpuid(struct vcpu *v, const struct exit_policy *p)
 {
-	struct cpuid_regs r;
+	uint32_t subleaf = (uint32_t)v->gpr[VCPU_REGS_RCX];
+	unsigned int rule = cpuid_find((uint32_t)v->gpr[VCPU_REGS_RAX], subleaf);
 
 	(void)p;
-	cpuid_guest(v, (uint32_t)v->gpr[VCPU_REGS_RAX],
-	    (uint32_t)v->gpr[VCPU_REGS_RCX], &r);
-	v->gpr[VCPU_REGS_RAX] = r.eax;
-	v->gpr[VCPU_REGS_RBX] = r.ebx;
-	v->gpr[VCPU_REGS_RCX] = r.ecx;
-	v->gpr[VCPU_REGS_RDX] = r.edx;
-	return EXIT_RESUME;
+	if (answers[rule].more == MORE_LIVE)
+		return show_live(v, rule, subleaf);
+	return show(v, answer_now(&answers[rule]));
 }

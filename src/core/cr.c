@@ -60,11 +60,9 @@ static int
 write_cr4(struct vcpu *v, uint64_t value)
 {
 	const struct backend *b = vmm_backend();
-	uint64_t allowed = ARCH_CR4_GUEST_FREE |
-	    cpuid_allowed_bits(arch_cr4_needs, arch_cr4_needs_count);
 	uint64_t old = b->reg_get(v, REG_CR4);
 
-	if (value & ~allowed)
+	if (value & ~cpuid_guest_cr4())
 		return 1;
 	if (!(value & ARCH_CR4_PAE) &&
 	    (b->reg_get(v, REG_EFER) & ARCH_EFER_LMA))
@@ -79,13 +77,11 @@ int
 cr_write_efer(struct vcpu *v, uint64_t value)
 {
 	const struct backend *b = vmm_backend();
-	uint64_t allowed = ARCH_EFER_GUEST_FREE |
-	    cpuid_allowed_bits(arch_efer_needs, arch_efer_needs_count);
 	uint64_t old = b->reg_get(v, REG_EFER);
 
 	/* LMA is the CPU's own: writes to it do nothing (APM 2 3.1.7). */
 	value = (value & ~(uint64_t)ARCH_EFER_LMA) | (old & ARCH_EFER_LMA);
-	if (value & ~allowed)
+	if (value & ~cpuid_guest_efer())
 		return 1;
 	if (((old ^ value) & ARCH_EFER_LME) &&
 	    (b->reg_get(v, REG_CR0) & ARCH_CR0_PG))

@@ -98,18 +98,37 @@ value_ok(const struct msr_policy *m, uint64_t value)
 	}
 }
 
+static void
+answer(struct vcpu *v, uint64_t value)
+{
+	v->gpr[VCPU_REGS_RAX] = (uint32_t)value;
+	v->gpr[VCPU_REGS_RDX] = value >> 32;
+}
+
+/* Apart, so that what is read most needs no stack. */
+static __attribute__((__noinline__)) int
+read_emulated(struct vcpu *v, const struct msr_policy *m)
+{
+	uint64_t value;
+	int gp = m->read_fn(v, &value);
+
+	if (!gp)
+		answer(v, value);
+	return gp;
+}
+
 static int
-msr_read(struct vcpu *v, const struct msr_policy *m, uint64_t *value)
+msr_read(struct vcpu *v, const struct msr_policy *m)
 {
 	switch (m->read) {
 	case MSR_READ_CONSTANT:
-		*value = m->constant;
+		answer(v, m->constant);
 		return 0;
 	case MSR_READ_SHADOW:
-		*value = v->msr[m->slot];
+		answer(v, v->msr[m->slot]);
 		return 0;
 	case MSR_READ_EMULATE:
-		return m->read_fn(v, value);
+		return read_emulated(v, m);
 	default:
 		return 1;
 	}
@@ -138,24 +157,16 @@ msr_write(struct vcpu *v, const struct msr_policy *m, uint64_t value)
 int
 emulate_msr(struct vcpu *v, const struct exit_policy *p)
 {
-	uint64_t *rax = &v->gpr[VCPU_REGS_RAX], *rdx = &v->gpr[VCPU_REGS_RDX];
-	const struct msr_policy *m;
-	uint64_t value;
+	const uint64_t *gpr = v->gpr;
+	const struct msr_policy *m = find_policy((uint32_t)gpr[VCPU_REGS_RCX]);
 	int gp = 1;
 
 	(void)p;
-	m = find_policy((uint32_t)v->gpr[VCPU_REGS_RCX]);
-	if (m == NULL) {
-		;
-	} else if (v->exit.msr.write) {
-		gp = msr_write(v, m, *rdx << 32 | (uint32_t)*rax);
-	} else {
-		gp = msr_read(v, m, &value);
-		if (!gp) {
-			*rax = (uint32_t)value;
-			*rdx = value >> 32;
-		}
-	}
+	if (m != NULL && v->exit.msr.write)
+		gp = msr_write(v, m, gpr[VCPU_REGS_RDX] << 32 |
+		    (uint32_t)gpr[VCPU_REGS_RAX]);
+	else if (m != NULL)
+		gp = msr_read(v, m);
 	if (gp)
 		vcpu_exception(v, ARCH_EXC_GP);
 	return EXIT_RESUME;

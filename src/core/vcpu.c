@@ -339,12 +339,9 @@ reg_value_ok(const struct reg_desc *d, uint64_t value)
 	case REG_CHECK_CR0:
 		return arch_cr0_valid(value);
 	case REG_CHECK_CR4:
-		return !(value & ~(ARCH_CR4_GUEST_FREE |
-		    cpuid_allowed_bits(arch_cr4_needs, arch_cr4_needs_count)));
+		return !(value & ~cpuid_guest_cr4());
 	case REG_CHECK_EFER:
-		return !(value & ~(ARCH_EFER_GUEST_FREE |
-		    cpuid_allowed_bits(arch_efer_needs,
-		    arch_efer_needs_count)));
+		return !(value & ~cpuid_guest_efer());
 	case REG_CHECK_RFLAGS:
 		return !(value & ~(uint64_t)ARCH_RFLAGS_VALID);
 	case REG_CHECK_XCR0:

@@ -142,8 +142,7 @@ find_msrs(void)
 static void
 own_cr4(void)
 {
-	vmx_owned_cr4.mask |= ~(ARCH_CR4_GUEST_FREE |
-	    cpuid_allowed_bits(arch_cr4_needs, arch_cr4_needs_count));
+	vmx_owned_cr4.mask |= ~cpuid_guest_cr4();
 }
 
 static int

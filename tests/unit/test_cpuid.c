@@ -234,6 +234,43 @@ START_TEST(rules_are_sorted_and_sound)
 }
 END_TEST
 
+static void
+finds_the_rule(uint32_t leaf, uint32_t subleaf)
+{
+	const struct cpuid_rule *r = rule(leaf, subleaf);
+	unsigned int want = r == NULL ? CPUID_RULE_COUNT : (unsigned int)(r - cpuid_rules);
+
+	ck_assert_msg(cpuid_find(leaf, subleaf) == want, "leaf %#x sub-leaf %#x: %u, wanted %u",
+	    leaf, subleaf, cpuid_find(leaf, subleaf), want);
+}
+
+/* The lookup finds what looking at one rule after the other finds. */
+START_TEST(every_leaf_finds_its_rule)
+{
+	static const uint32_t subleaves[] = { 63, 64, 255, 256, 65535, 65536, 0x7fffffff,
+	    0x80000000, 0x80000001, 0xffffffff };
+	unsigned int i, bit, sub;
+
+	for (i = 0; i < cpuid_rule_count; i++) {
+		for (sub = 0; sub < 64; sub++)
+			finds_the_rule(cpuid_rules[i].leaf, sub);
+		for (sub = 0; sub < sizeof(subleaves) / sizeof(subleaves[0]); sub++)
+			finds_the_rule(cpuid_rules[i].leaf, subleaves[sub]);
+		for (bit = 0; bit < 32; bit++) {
+			finds_the_rule(cpuid_rules[i].leaf ^ 1u << bit, 0);
+			finds_the_rule(cpuid_rules[i].leaf ^ 1u << bit, 1);
+		}
+	}
+	for (i = 0; i < 0x10000; i++) {
+		finds_the_rule(i, 0);
+		finds_the_rule(0x40000000 + i, 0);
+		finds_the_rule(0x80000000 + i, 0);
+		finds_the_rule(0xffffffff - i, 0);
+		finds_the_rule(i * 0x9e3779b1, i);
+	}
+}
+END_TEST
+
 /* Each single bit: a place inside the table, a name of its own, one policy. */
 START_TEST(features_are_sound)
 {
@@ -505,6 +542,7 @@ main(void)
 	tcase_add_test(t, places_are_the_manuals);
 	tcase_add_test(t, states_are_the_manuals);
 	tcase_add_test(t, rules_are_sorted_and_sound);
+	tcase_add_test(t, every_leaf_finds_its_rule);
 	tcase_add_test(t, features_are_sound);
 	tcase_add_test(t, all_zeros_host);
 	tcase_add_test(t, all_ones_host);
