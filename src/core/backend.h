@@ -56,6 +56,8 @@ struct backend {
 	void	(*seg_get)(struct vcpu *v, enum sreg s,
 		    struct vcpu_segment_info *seg);
 	void	(*mode)(struct vcpu *v, struct guest_mode *m);
+	/* Interrupts may be off. */
+	void	(*fetch_state)(struct vcpu *v, struct fetch_state *s);
 
 	/* Guest TSC = host TSC + v->tsc_offset from the next entry on. */
 	void	(*tsc_offset)(struct vcpu *v);

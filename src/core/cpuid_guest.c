@@ -11,6 +11,7 @@
 
 #define LEAF_XSAVE	0xdu
 #define LEAF_TSC	0x15u
+#define LEAF_SIZES	0x80000008u
 
 /* What is left to do when a guest asks. */
 enum more {
@@ -32,6 +33,7 @@ static struct cpuid_regs cpuid_pass[CPUID_RULE_COUNT];
 static struct {
 	uint64_t cr4, efer;
 } may_set;
+static unsigned int phys_bits;
 
 static void
 host_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
@@ -119,6 +121,12 @@ uint64_t
 cpuid_guest_efer(void)
 {
 	return may_set.efer;
+}
+
+unsigned int
+cpuid_guest_phys_bits(void)
+{
+	return phys_bits;
 }
 
 /* The bits of `needs` whose features guests see. */
@@ -273,6 +281,16 @@ answer_live(struct vcpu *v, unsigned int rule, uint32_t subleaf,
 	}
 }
 
+/* CPUs without the leaf have 36 bits (SDM 2A CPUID, 80000008H). */
+static unsigned int
+find_phys_bits(void)
+{
+	uint32_t sizes = answers[cpuid_find(LEAF_SIZES, 0)].regs.eax;
+	unsigned int bits = sizes & 0xff;
+
+	return bits < 32 ? 36 : bits > 52 ? 52 : bits;
+}
+
 /* --- Answers ----------------------------------------------------------------- */
 
 void
@@ -289,6 +307,7 @@ cpuid_init(void)
 	    allowed_bits(arch_cr4_needs, arch_cr4_needs_count);
 	may_set.efer = ARCH_EFER_GUEST_FREE |
 	    allowed_bits(arch_efer_needs, arch_efer_needs_count);
+	phys_bits = find_phys_bits();
 }
 
 /* The answer without MORE_LIVE. */

@@ -18,6 +18,8 @@ void	cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf,
 bool	cpuid_host_has(enum cpuid_feature f);
 /* Does every guest on this host see the feature? */
 bool	cpuid_guest_has(enum cpuid_feature f);
+/* The width of a guest's physical addresses, 32 to 52. */
+unsigned int cpuid_guest_phys_bits(void);
 /* The bits that guests may set, by the features they see. */
 uint64_t cpuid_guest_cr4(void);
 uint64_t cpuid_guest_efer(void);

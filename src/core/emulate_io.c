@@ -115,9 +115,11 @@ element_gva(struct vcpu *v, const struct exit_info *x, uint64_t *gva)
 {
 	enum sreg seg = x->io.in ? SREG_ES : (enum sreg)x->io.seg;
 	struct guest_fault fault;
+	struct guest_mode m;
 	int err;
 
-	err = gva_linear(v, seg, gpr_read(v, pointer_reg(x), x->io.addr_size),
+	vmm_backend()->mode(v, &m);
+	err = gva_linear(v, &m, seg, gpr_read(v, pointer_reg(x), x->io.addr_size),
 	    x->io.size, x->io.in ? GVA_WRITE : GVA_READ, gva, &fault);
 	if (err == GVA_FAULT)
 		vcpu_fault(v, &fault);

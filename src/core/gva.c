@@ -3,12 +3,10 @@
  * gva.c - the guest's own paging and segmentation, walked in software.
  */
 #include "gva.h"
-#include "backend.h"
 #include "cpuid_guest.h"
 #include "memory.h"
 
 #define PAGE_MASK_4K	(PAGE_SIZE_4K - 1)
-#define LEAF_SIZES	0x80000008u
 
 /* Bits lo to hi, both included. */
 #define BITS(hi, lo)	((~0ULL >> (63 - (hi))) & (~0ULL << (lo)))
@@ -19,17 +17,17 @@
 enum paging { PAGING_32 = 2, PAGING_PAE = 3, PAGING_4LEVEL = 4 };
 
 struct walk {
-	struct vcpu *v;
-	struct guest_mode m;
+	struct vm *vm;
+	const struct guest_mode *m;
 	enum paging paging;	/* the number of levels, too */
 	unsigned int entry_size;
-	unsigned int phys_bits;
 	uint64_t gva;
 	enum gva_access access;
 	struct guest_fault *fault;
 
 	/* What the entries so far allow. */
 	bool	 user, write, nx;
+	struct gva_trace trace;
 };
 
 static uint64_t
@@ -55,12 +53,12 @@ fault_code(struct guest_fault *f, uint8_t vector)
 static int
 page_fault(const struct walk *w, uint32_t code)
 {
-	bool exec_bit = (w->m.cr4 & ARCH_CR4_SMEP) ||
-	    (w->paging != PAGING_32 && (w->m.efer & ARCH_EFER_NXE));
+	bool exec_bit = (w->m->cr4 & ARCH_CR4_SMEP) ||
+	    (w->paging != PAGING_32 && (w->m->efer & ARCH_EFER_NXE));
 
 	if (w->access == GVA_WRITE)
 		code |= ARCH_PF_W;
-	if (w->m.cpl == 3)
+	if (w->m->cpl == 3)
 		code |= ARCH_PF_U;
 	/* SDM 3A 4.7: only where a fetch can fault as such. */
 	if (w->access == GVA_FETCH && exec_bit)
@@ -75,24 +73,13 @@ page_fault(const struct walk *w, uint32_t code)
 	return GVA_FAULT;
 }
 
-static unsigned int
-phys_bits(struct vcpu *v)
-{
-	struct cpuid_regs r;
-	unsigned int bits;
-
-	cpuid_guest(v, LEAF_SIZES, 0, &r);
-	bits = r.eax & 0xff;
-	return bits < 32 ? 36 : bits > 52 ? 52 : bits;
-}
-
 /* Does a set PS bit at this level mean a large page? */
 static bool
 has_large(const struct walk *w, unsigned int level)
 {
 	switch (level) {
 	case 2:
-		return w->paging != PAGING_32 || (w->m.cr4 & ARCH_CR4_PSE);
+		return w->paging != PAGING_32 || (w->m->cr4 & ARCH_CR4_PSE);
 	case 3:
 		return w->paging == PAGING_4LEVEL &&
 		    cpuid_guest_has(CPUID_FEATURE_PAGE1GB);
@@ -105,6 +92,7 @@ has_large(const struct walk *w, unsigned int level)
 static uint64_t
 reserved(const struct walk *w, unsigned int level, bool large)
 {
+	const unsigned int width = cpuid_guest_phys_bits();
 	uint64_t bits = 0;
 
 	if (w->paging == PAGING_32) {
@@ -112,15 +100,15 @@ reserved(const struct walk *w, unsigned int level, bool large)
 		if (!large)
 			return 0;
 		bits = BITS(21, 21);
-		if (w->phys_bits < 40)
-			bits |= BITS(20, w->phys_bits - 32 + 13);
+		if (width < 40)
+			bits |= BITS(20, width - 32 + 13);
 		return bits;
 	}
-	if (w->phys_bits < 52)
-		bits |= BITS(51, w->phys_bits);
+	if (width < 52)
+		bits |= BITS(51, width);
 	if (w->paging == PAGING_PAE)
 		bits |= BITS(62, 52);
-	if (!(w->m.efer & ARCH_EFER_NXE))
+	if (!(w->m->efer & ARCH_EFER_NXE))
 		bits |= ARCH_PTE_NX;
 	/* QEMU 7.2 sets bit 5 of these, as if they had an accessed bit. */
 	if (w->paging == PAGING_PAE && level == 3)
@@ -132,22 +120,42 @@ reserved(const struct walk *w, unsigned int level, bool large)
 	return bits;
 }
 
-/* Set accessed and dirty bits. -EAGAIN: the entry is not what it was. */
+/* Read a table's entry, and the aligned word that it is in or is. */
 static int
-entry_mark(const struct walk *w, uint64_t at, uint64_t entry, uint64_t bits)
+entry_read(struct walk *w, uint64_t at, uint64_t *entry)
+{
+	struct host_user_word *word = &w->trace.word[w->trace.n++];
+	int err;
+
+	err = memory_read_at(w->vm, at & ~7ULL, &word->value,
+	    sizeof(word->value), &word->addr);
+	if (err)
+		return err;
+	*entry = w->entry_size == 8 ? word->value :
+	    (uint32_t)(word->value >> (at & 4) * 8);
+	return 0;
+}
+
+/*
+ * Set accessed and dirty bits in the entry that was read last. -EAGAIN: it is
+ * not what it was.
+ */
+static int
+entry_mark(struct walk *w, uint64_t at, uint64_t entry, uint64_t bits)
 {
 	uint64_t old = entry;
 
 	if ((entry & bits) == bits)
 		return 0;
-	return memory_cmpxchg(w->v->vm, at, w->entry_size, &old, entry | bits);
+	w->trace.word[w->trace.n - 1].value |= bits << (at & 4) * 8;
+	return memory_cmpxchg(w->vm, at, w->entry_size, &old, entry | bits);
 }
 
 /* The rights that all levels together give. */
 static int
 check_rights(const struct walk *w)
 {
-	bool supervisor = w->m.cpl != 3;
+	bool supervisor = w->m->cpl != 3;
 
 	if (!supervisor && !w->user)
 		return page_fault(w, ARCH_PF_P);
@@ -155,18 +163,18 @@ check_rights(const struct walk *w)
 	case GVA_FETCH:
 		if (w->nx)
 			return page_fault(w, ARCH_PF_P);
-		if (supervisor && w->user && (w->m.cr4 & ARCH_CR4_SMEP))
+		if (supervisor && w->user && (w->m->cr4 & ARCH_CR4_SMEP))
 			return page_fault(w, ARCH_PF_P);
 		return 0;
 	case GVA_WRITE:
-		if (!w->write && (!supervisor || (w->m.cr0 & ARCH_CR0_WP)))
+		if (!w->write && (!supervisor || (w->m->cr0 & ARCH_CR0_WP)))
 			return page_fault(w, ARCH_PF_P);
 		break;
 	case GVA_READ:
 		break;
 	}
-	if (supervisor && w->user && (w->m.cr4 & ARCH_CR4_SMAP) &&
-	    !(w->m.rflags & ARCH_RFLAGS_AC))
+	if (supervisor && w->user && (w->m->cr4 & ARCH_CR4_SMAP) &&
+	    !(w->m->rflags & ARCH_RFLAGS_AC))
 		return page_fault(w, ARCH_PF_P);
 	return 0;
 }
@@ -193,16 +201,16 @@ walk(struct walk *w, uint64_t *gpa)
 	int err;
 
 	/* In PAE mode CR3 points to four entries (SDM 3A 4.4.1). */
-	table = w->m.cr3 & (w->paging == PAGING_4LEVEL ? BITS(51, 12) :
+	table = w->m->cr3 & (w->paging == PAGING_4LEVEL ? BITS(51, 12) :
 	    w->paging == PAGING_PAE ? BITS(31, 5) : BITS(31, 12));
 	w->user = w->write = true;
 	w->nx = false;
+	w->trace.n = 0;
 	for (;; level--) {
 		shift = 12 + (level - 1) * bits;
 		at = table + ((w->gva >> shift) & BITS(bits - 1, 0)) *
 		    w->entry_size;
-		entry = 0;
-		err = memory_read(w->v->vm, at, &entry, w->entry_size);
+		err = entry_read(w, at, &entry);
 		if (err)
 			return err;
 		if (!(entry & ARCH_PTE_P))
@@ -233,31 +241,29 @@ walk(struct walk *w, uint64_t *gpa)
 }
 
 int
-gva_translate(struct vcpu *v, uint64_t gva, enum gva_access access,
-    uint64_t *gpa, struct guest_fault *fault)
+gva_translate(struct vcpu *v, const struct guest_mode *m, uint64_t gva,
+    enum gva_access access, uint64_t *gpa, struct gva_trace *trace,
+    struct guest_fault *fault)
 {
-	struct walk w = { .v = v, .access = access, .fault = fault };
+	struct walk w = { .vm = v->vm, .m = m, .access = access, .fault = fault };
 	unsigned int tries;
-	int err;
+	int err = -EAGAIN;
 
-	vmm_backend()->mode(v, &w.m);
-	w.gva = gva & linear_mask(&w.m);
+	w.gva = gva & linear_mask(m);
 	if (!canonical(w.gva))
 		return fault_code(fault, ARCH_EXC_GP);
-	if (!(w.m.cr0 & ARCH_CR0_PG)) {
+	if (!(m->cr0 & ARCH_CR0_PG)) {
 		*gpa = w.gva;
 		return 0;
 	}
-	w.paging = w.m.efer & ARCH_EFER_LMA ? PAGING_4LEVEL :
-	    w.m.cr4 & ARCH_CR4_PAE ? PAGING_PAE : PAGING_32;
+	w.paging = m->efer & ARCH_EFER_LMA ? PAGING_4LEVEL :
+	    m->cr4 & ARCH_CR4_PAE ? PAGING_PAE : PAGING_32;
 	w.entry_size = w.paging == PAGING_32 ? 4 : 8;
-	w.phys_bits = phys_bits(v);
-	for (tries = 0; tries < WALK_TRIES; tries++) {
+	for (tries = 0; err == -EAGAIN && tries < WALK_TRIES; tries++)
 		err = walk(&w, gpa);
-		if (err != -EAGAIN)
-			return err;
-	}
-	return -EFAULT;
+	if (err == 0 && trace != NULL)
+		*trace = w.trace;
+	return err == -EAGAIN ? -EFAULT : err;
 }
 
 /* A piece of an access: what lies in one page. */
@@ -272,15 +278,17 @@ translate_all(struct vcpu *v, uint64_t gva, size_t len, enum gva_access access,
     struct piece piece[2], unsigned int *n, struct guest_fault *fault)
 {
 	size_t first = PAGE_SIZE_4K - (gva & PAGE_MASK_4K);
+	struct guest_mode m;
 	int err;
 
+	vmm_backend()->mode(v, &m);
 	piece[0].len = len < first ? len : first;
 	piece[1].len = len - piece[0].len;
 	*n = piece[1].len != 0 ? 2 : 1;
-	err = gva_translate(v, gva, access, &piece[0].gpa, fault);
+	err = gva_translate(v, &m, gva, access, &piece[0].gpa, NULL, fault);
 	if (err == 0 && *n == 2)
-		err = gva_translate(v, gva + first, access, &piece[1].gpa,
-		    fault);
+		err = gva_translate(v, &m, gva + first, access, &piece[1].gpa,
+		    NULL, fault);
 	return err;
 }
 
@@ -380,17 +388,15 @@ misaligned(const struct guest_mode *m, uint64_t gva, size_t len,
 }
 
 int
-gva_linear(struct vcpu *v, enum sreg seg, uint64_t offset, size_t len,
-    enum gva_access access, uint64_t *gva, struct guest_fault *fault)
+gva_linear(struct vcpu *v, const struct guest_mode *m, enum sreg seg,
+    uint64_t offset, size_t len, enum gva_access access, uint64_t *gva,
+    struct guest_fault *fault)
 {
-	const struct backend *b = vmm_backend();
 	uint8_t vector = seg == SREG_SS ? ARCH_EXC_SS : ARCH_EXC_GP;
 	struct vcpu_segment_info s;
-	struct guest_mode m;
 
-	b->mode(v, &m);
-	b->seg_get(v, seg, &s);
-	if (m.code64) {
+	vmm_backend()->seg_get(v, seg, &s);
+	if (m->code64) {
 		/* Base for FS and GS only; neither limit nor type. */
 		if (seg == SREG_FS || seg == SREG_GS)
 			offset += s.vsi_base;
@@ -402,14 +408,14 @@ gva_linear(struct vcpu *v, enum sreg seg, uint64_t offset, size_t len,
 		if (s.vsi_ar & ARCH_AR_UNUSABLE)
 			return fault_code(fault, vector);
 		/* Real and virtual-8086 mode know limits, but no types. */
-		if ((m.cr0 & ARCH_CR0_PE) && !(m.rflags & ARCH_RFLAGS_VM) &&
+		if ((m->cr0 & ARCH_CR0_PE) && !(m->rflags & ARCH_RFLAGS_VM) &&
 		    !type_allows(s.vsi_ar, access))
 			return fault_code(fault, vector);
 		if (!limit_allows(&s, offset, len))
 			return fault_code(fault, vector);
 		*gva = (uint32_t)(s.vsi_base + offset);
 	}
-	if (misaligned(&m, *gva, len, access))
+	if (misaligned(m, *gva, len, access))
 		return fault_code(fault, ARCH_EXC_AC);
 	return 0;
 }

@@ -8,8 +8,19 @@
 #define CORE_GVA_H
 
 #include "vm.h"
+#include "backend.h"
 
 enum gva_access { GVA_READ, GVA_WRITE, GVA_FETCH };
+
+/*
+ * What a walk depended on: the words of the tables, the first level last, as
+ * the walk left them.
+ */
+#define GVA_LEVELS	4
+struct gva_trace {
+	unsigned int n;
+	struct host_user_word word[GVA_LEVELS];
+};
 
 /*
  * Walk the guest's page tables as the CPU would (SDM 3A 4, APM 2 5): all
@@ -17,11 +28,12 @@ enum gva_access { GVA_READ, GVA_WRITE, GVA_FETCH };
  * accessed and dirty bits.
  * 0: *gpa is set. GVA_FAULT: *fault describes the exception the guest gets.
  * -EFAULT: a table of the guest lies outside its memory, or changes faster
- * than it can be walked.
+ * than it can be walked. m is the vCPU's mode; trace is NULL, or set with 0.
  */
 #define GVA_FAULT	1
-int	gva_translate(struct vcpu *v, uint64_t gva, enum gva_access access,
-	    uint64_t *gpa, struct guest_fault *fault);
+int	gva_translate(struct vcpu *v, const struct guest_mode *m, uint64_t gva,
+	    enum gva_access access, uint64_t *gpa, struct gva_trace *trace,
+	    struct guest_fault *fault);
 
 /* Same results; may cross pages. Nothing was written when a fault is
  * reported: all pages are walked first. len is at most 15. */
@@ -38,7 +50,8 @@ int	gva_probe(struct vcpu *v, uint64_t gva, size_t len,
  * Linear address of seg:offset for an access of len bytes, after the checks
  * the CPU makes (type, limit, canonical form: SDM 3A 5.3, APM 2 4.12).
  */
-int	gva_linear(struct vcpu *v, enum sreg seg, uint64_t offset, size_t len,
-	    enum gva_access access, uint64_t *gva, struct guest_fault *fault);
+int	gva_linear(struct vcpu *v, const struct guest_mode *m, enum sreg seg,
+	    uint64_t offset, size_t len, enum gva_access access, uint64_t *gva,
+	    struct guest_fault *fault);
 
 #endif /* CORE_GVA_H */

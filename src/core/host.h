@@ -79,6 +79,17 @@ int	host_copy_out(uint64_t uaddr, const void *src, size_t len);
 int	host_copy_in_few(void *dst, uint64_t uaddr, size_t len);
 int	host_copy_out_few(uint64_t uaddr, const void *src, size_t len);
 /*
+ * Words of user memory and what they were; any alignment, but none crosses a
+ * page. Are they all still that? False also when one of them cannot be read;
+ * with preemption off, and perhaps interrupts, it does not wait for a page.
+ * host_user_range_ok() has agreed to the addresses.
+ */
+struct host_user_word {
+	uint64_t addr, value;
+};
+#define HOST_USER_WORDS	6
+bool	host_user_words_same(const struct host_user_word w[HOST_USER_WORDS]);
+/*
  * Atomic compare-and-exchange on user memory; size is 4 or 8, uaddr aligned.
  * 0: done, -EAGAIN: the value was not *old (which then holds what was there),
  * -EFAULT. May sleep.

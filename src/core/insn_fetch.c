@@ -4,6 +4,7 @@
  */
 #include "insn_fetch.h"
 #include "backend.h"
+#include "memory.h"
 
 _Static_assert(INSN_OPS <= 64, "insn_fetch() takes a set of 64 bits");
 
@@ -14,48 +15,82 @@ const uint8_t reg_by_encoding[16] = {
 	VCPU_REGS_R12, VCPU_REGS_R13, VCPU_REGS_R14, VCPU_REGS_R15,
 };
 
+/* The first bytes of an instruction, and where they came from. */
+struct fetch {
+	struct guest_mode m;
+	uint8_t	 bytes[INSN_MAX];
+	unsigned int n;
+	unsigned int pieces;		/* of them, from memory */
+	/* Of the last piece. */
+	uint64_t addr;			/* in the creator */
+	struct gva_trace tables;
+};
+
+static void
+fetch_start(struct vcpu *v, struct fetch *f)
+{
+	vmm_backend()->mode(v, &f->m);
+	f->n = v->exit.bytes_len;
+	memcpy(f->bytes, v->exit.bytes, f->n);
+	f->pieces = 0;
+	f->tables.n = 0;
+}
+
 /*
- * Append to bytes[0..*n) what follows it in the guest: up to the end of the
- * page, or one byte where the segment ends before the page does.
+ * Append what follows in the guest: up to the end of the page, or one byte
+ * where the segment may end before that.
  */
 static int
-fetch_more(struct vcpu *v, uint8_t bytes[INSN_MAX], unsigned int *n,
-    struct guest_fault *fault)
+fetch_more(struct vcpu *v, struct fetch *f, struct guest_fault *fault)
 {
-	uint64_t rip = v->gpr[VCPU_REGS_RIP] + *n, gva;
-	size_t len, page;
+	uint64_t rip = v->gpr[VCPU_REGS_RIP] + f->n, gva, gpa;
+	size_t len = INSN_MAX - f->n, page;
 	int err;
 
-	err = gva_linear(v, SREG_CS, rip, 1, GVA_FETCH, &gva, fault);
+	err = gva_linear(v, &f->m, SREG_CS, rip, len, GVA_FETCH, &gva, fault);
+	if (err) {
+		len = 1;
+		err = gva_linear(v, &f->m, SREG_CS, rip, len, GVA_FETCH, &gva,
+		    fault);
+	}
+	if (err == 0)
+		err = gva_translate(v, &f->m, gva, GVA_FETCH, &gpa, &f->tables,
+		    fault);
 	if (err)
 		return err;
-	len = INSN_MAX - *n;
 	page = PAGE_SIZE_4K - (gva & (PAGE_SIZE_4K - 1));
 	if (len > page)
 		len = page;
-	if (gva_linear(v, SREG_CS, rip, len, GVA_FETCH, &gva, fault))
-		len = 1;
-	err = gva_read(v, gva, bytes + *n, len, GVA_FETCH, fault);
-	if (err == 0)
-		*n += len;
-	return err;
+	err = memory_read_at(v->vm, gpa, f->bytes + f->n, len, &f->addr);
+	if (err)
+		return err;
+	f->n += len;
+	f->pieces++;
+	return 0;
 }
 
-int
-insn_fetch(struct vcpu *v, uint64_t ops, struct insn *out)
+/* Remember it, unless it is in two pages or partly from the CPU. */
+static void
+fetch_keep(struct vcpu *v, const struct fetch *f, const struct insn *insn)
 {
-	uint8_t bytes[INSN_MAX];
+	if (f->pieces == 1 && v->exit.bytes_len == 0)
+		insn_keep(v, f->bytes, f->n, f->addr, f->tables.word,
+		    f->tables.n, insn);
+}
+
+static int
+fetch_and_decode(struct vcpu *v, struct insn *out)
+{
 	struct guest_fault fault;
-	struct guest_mode m;
+	struct fetch f;
 	enum insn_mode mode;
-	unsigned int n = v->exit.bytes_len;
 	int err;
 
-	vmm_backend()->mode(v, &m);
-	mode = m.code64 ? INSN_MODE_64 : m.code32 ? INSN_MODE_32 : INSN_MODE_16;
-	memcpy(bytes, v->exit.bytes, n);
-	while ((err = insn_decode(bytes, n, mode, out)) == -EAGAIN) {
-		err = fetch_more(v, bytes, &n, &fault);
+	fetch_start(v, &f);
+	mode = f.m.code64 ? INSN_MODE_64 :
+	    f.m.code32 ? INSN_MODE_32 : INSN_MODE_16;
+	while ((err = insn_decode(f.bytes, f.n, mode, out)) == -EAGAIN) {
+		err = fetch_more(v, &f, &fault);
 		if (err == GVA_FAULT) {
 			vcpu_fault(v, &fault);
 			return INSN_RETRY;
@@ -63,23 +98,48 @@ insn_fetch(struct vcpu *v, uint64_t ops, struct insn *out)
 		if (err)
 			return err;
 	}
-	if (err || !(ops & INSN_BIT(out->op)))
+	if (err)
 		return INSN_RETRY;
+	fetch_keep(v, &f, out);
 	return 0;
+}
+
+int
+insn_fetch(struct vcpu *v, uint64_t ops, struct insn *out)
+{
+	const struct insn *known = NULL;
+	int err;
+
+	if (v->exit.bytes_len == 0)
+		known = insn_known(v, ops);
+	if (known != NULL) {
+		*out = *known;
+		return 0;
+	}
+	err = fetch_and_decode(v, out);
+	if (err)
+		return err;
+	return ops & INSN_BIT(out->op) ? 0 : INSN_RETRY;
 }
 
 unsigned int
 insn_bytes(struct vcpu *v, uint8_t bytes[INSN_MAX])
 {
 	struct guest_fault fault;
-	unsigned int n = v->exit.bytes_len;
+	struct fetch f;
 
-	memcpy(bytes, v->exit.bytes, n);
-	if (n != 0)
-		return n;
-	while (n < INSN_MAX && fetch_more(v, bytes, &n, &fault) == 0)
+	if (v->exit.bytes_len != 0) {
+		memcpy(bytes, v->exit.bytes, v->exit.bytes_len);
+		return v->exit.bytes_len;
+	}
+	if (insn_bytes_known(v, bytes))
+		return INSN_MAX;
+	fetch_start(v, &f);
+	while (f.n < INSN_MAX && fetch_more(v, &f, &fault) == 0)
 		continue;
-	return n;
+	fetch_keep(v, &f, NULL);
+	memcpy(bytes, f.bytes, f.n);
+	return f.n;
 }
 
 static uint64_t
@@ -92,8 +152,10 @@ int
 insn_operand_gva(struct vcpu *v, const struct insn *insn, size_t len,
     enum gva_access access, uint64_t *gva, struct guest_fault *fault)
 {
+	struct guest_mode m;
 	uint64_t offset;
 
+	vmm_backend()->mode(v, &m);
 	offset = address_part(v, insn->base) +
 	    address_part(v, insn->index) * insn->scale +
 	    (uint64_t)(int64_t)insn->disp;
@@ -103,6 +165,6 @@ insn_operand_gva(struct vcpu *v, const struct insn *insn, size_t len,
 		offset &= 0xffff;
 	else if (insn->address_size == 4)
 		offset &= 0xffffffff;
-	return gva_linear(v, (enum sreg)insn->seg, offset, len, access, gva,
+	return gva_linear(v, &m, (enum sreg)insn->seg, offset, len, access, gva,
 	    fault);
 }

@@ -535,6 +535,18 @@ memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
 }
 
 int
+memory_read_at(struct vm *vm, uint64_t gpa, void *buf, size_t len,
+    uint64_t *addr)
+{
+	const struct vm_range *r = memory_range(vm, gpa);
+
+	if (r == NULL)
+		return -EFAULT;
+	*addr = r->hva + (gpa - r->gpa);
+	return host_copy_in_few(buf, *addr, len);
+}
+
+int
 memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 {
 	const uint8_t *from = buf;

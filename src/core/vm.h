@@ -24,6 +24,7 @@
 #include "arch.h"
 #include "entry_check.h"
 #include "exits.h"
+#include "insn_cache.h"
 #include "registers.h"
 #include "msrs.h"
 
@@ -194,6 +195,7 @@ struct vcpu {
 	void	*fpu;		/* XSAVE area, standard format, 64-byte aligned */
 
 	struct exit_info exit;
+	struct insn_cache insns;	/* that exits were at */
 	struct event inject;	/* goes into the next entry; EVENT_NONE: none */
 	uint64_t irr[4];	/* client vectors not yet delivered */
 	bool	 faulted;	/* the exit's handler raised an exception */

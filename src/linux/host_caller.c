@@ -104,6 +104,30 @@ fault:
 	return -EFAULT;
 }
 
+/*
+ * host_user_range_ok() checked the addresses when the VM was made: nothing is
+ * left here that speculation could run past.
+ */
+bool
+host_user_words_same(const struct host_user_word w[HOST_USER_WORDS])
+{
+	u64 now, changed = 0;
+	int i;
+
+	might_fault();
+	__uaccess_begin();
+#pragma GCC unroll 8
+	for (i = 0; i < HOST_USER_WORDS; i++) {
+		unsafe_get_user(now, (const u64 __user *)u64_to_user_ptr(w[i].addr), fault);
+		changed |= now ^ w[i].value;
+	}
+	user_read_access_end();
+	return changed == 0;
+fault:
+	user_read_access_end();
+	return false;
+}
+
 static int
 cmpxchg_user32(u32 __user *p, u32 *old, u32 new)
 {

@@ -366,6 +366,20 @@ svm_mode(struct vcpu *v, struct guest_mode *m)
 	m->code32 = !m->code64 && (vmcb->cs.attributes & VMCB_SEGATTR_DB);
 }
 
+static void
+svm_fetch_state(struct vcpu *v, struct fetch_state *s)
+{
+	const struct vmcb *vmcb = vmcb_of(v);
+
+	s->cr0 = vmcb->cr0;
+	s->cr3 = vmcb->cr3;
+	s->cr4 = vmcb->cr4;
+	s->efer = vmcb->efer;
+	s->cs = (uint64_t)vmcb->cs.limit << 32 | vmcb->cs.attributes;
+	s->cs_base = vmcb->cs.base;
+	s->cpl = vmcb->cpl;
+}
+
 /* --- Events ------------------------------------------------------------------------------- */
 
 static bool
@@ -736,6 +750,7 @@ const struct backend svm_backend = {
 	.reg_set = svm_reg_set_op,
 	.seg_get = svm_seg_get_op,
 	.mode = svm_mode,
+	.fetch_state = svm_fetch_state,
 	.tsc_offset = svm_tsc_offset,
 	.load = svm_load,
 	.put = svm_put,

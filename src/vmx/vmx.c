@@ -431,6 +431,7 @@ const struct backend vmx_backend = {
 	.reg_set = vmx_op_reg_set,
 	.seg_get = vmx_op_seg_get,
 	.mode = vmx_op_mode,
+	.fetch_state = vmx_op_fetch_state,
 	.tsc_offset = vmx_tsc_offset,
 	.prepare = vmx_op_prepare,
 	.load = vmx_op_load,

@@ -133,6 +133,23 @@ vmx_op_mode(struct vcpu *v, struct guest_mode *m)
 	vmcs_end(v);
 }
 
+void
+vmx_op_fetch_state(struct vcpu *v, struct fetch_state *s)
+{
+	memset(s, 0, sizeof(*s));
+	if (!vmcs_begin(v))
+		return;
+	s->cr0 = vmx_reg_get(v, REG_CR0);
+	s->cr3 = vmx_reg_get(v, REG_CR3);
+	s->cr4 = vmx_reg_get(v, REG_CR4);
+	s->efer = vmx_reg_get(v, REG_EFER);
+	s->cs = vmx_vmread(VMCS_GUEST_CS_LIMIT) << 32 |
+	    vmx_vmread(VMCS_GUEST_CS_ACCESS_RIGHTS);
+	s->cs_base = vmx_vmread(VMCS_GUEST_CS_BASE);
+	s->cpl = vmx_vmread(VMCS_GUEST_SS_ACCESS_RIGHTS) & ARCH_AR_DPL_MASK;
+	vmcs_end(v);
+}
+
 /*
  * PAE root entries live in the VMCS; here they come from memory, for a state
  * that the CPU has not loaded itself. What MOV CR3 would refuse is absent.

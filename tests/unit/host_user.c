@@ -547,6 +547,27 @@ host_copy_out_few(uint64_t uaddr, const void *src, size_t len)
 	return host_copy_out(uaddr, src, len);
 }
 
+bool
+host_user_words_same(const struct host_user_word w[HOST_USER_WORDS])
+{
+	bool same = true;
+	unsigned int i;
+	uint64_t now;
+
+	if (!may_touch("host_user_words_same"))
+		return false;
+	sync_add(&host_user.compares, 1);
+	for (i = 0; i < HOST_USER_WORDS; i++) {
+		if (!host_user_range_ok(w[i].addr, sizeof(now)) ||
+		    w[i].addr % 4096 > 4096 - sizeof(now))
+			host_user_panic("a word at %#llx", (unsigned long long)w[i].addr);
+		if (!user_copy(&now, w[i].addr, sizeof(now), false))
+			return false;
+		same = same && now == w[i].value;
+	}
+	return same;
+}
+
 /* Can the page at va be read, or written? Writing back what is there is safe
  * enough: tests do not let two threads store into the byte that is probed. */
 static bool

@@ -34,6 +34,7 @@ struct host_user {
 	int64_t	 fail_copy;
 	bool	 absent;	/* with preemption off, no page is there */
 	uint64_t copies;
+	uint64_t compares;	/* host_user_words_same() */
 	/* Runs before each host_copy_in(), to change memory behind it. */
 	void	(*on_copy_in)(uint64_t uaddr, size_t len);
 

@@ -48,14 +48,10 @@ vmm_backend(void)
 	return &fake_backend;
 }
 
-void
-cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
+unsigned int
+cpuid_guest_phys_bits(void)
 {
-	(void)v;
-	(void)subleaf;
-	memset(out, 0, sizeof(*out));
-	if (leaf == 0x80000008)
-		out->eax = 0x3000 | phys_bits;
+	return phys_bits;
 }
 
 bool
@@ -87,6 +83,13 @@ memory_read(struct vm *m, uint64_t gpa, void *buf, size_t len)
 		return -EFAULT;
 	memcpy(buf, ram + gpa, len);
 	return 0;
+}
+
+int
+memory_read_at(struct vm *m, uint64_t gpa, void *buf, size_t len, uint64_t *addr)
+{
+	*addr = (uint64_t)(uintptr_t)(ram + gpa);
+	return memory_read(m, gpa, buf, len);
 }
 
 int
@@ -142,6 +145,12 @@ setup(void)
 	phys_bits = 40;
 	page1gb = true;
 	on_cmpxchg = NULL;
+}
+
+static int
+translate(uint64_t gva, enum gva_access access, uint64_t *gpa, struct guest_fault *fault)
+{
+	return gva_translate(&vcpu, &mode, gva, access, gpa, NULL, fault);
 }
 
 /* --- The model --------------------------------------------------------------- */
@@ -338,7 +347,7 @@ check_walk(enum flavour f, const struct tables *t, uint64_t gva, enum gva_access
 
 	for (i = 0; i < t->n; i++)
 		put_entry(f, t->at[i], t->entry[i]);
-	r = gva_translate(&vcpu, gva, access, &gpa, &fault);
+	r = translate(gva, access, &gpa, &fault);
 	walks++;
 	faults += r != 0;
 	if (want.ok)
@@ -475,7 +484,7 @@ START_TEST(physical_address_width)
 			lay_out(F4LEVEL, &t, gva);
 			for (i = 0; i < 4; i++)
 				put_entry(F4LEVEL, t.at[i], t.entry[i] | P | (i ? 0 : 1ULL << bit));
-			ck_assert_int_eq(gva_translate(&vcpu, gva, GVA_READ, &gpa, &fault),
+			ck_assert_int_eq(translate(gva, GVA_READ, &gpa, &fault),
 			    bit >= width ? GVA_FAULT : 0);
 			if (bit >= width)
 				ck_assert_uint_eq(fault.error, 9);
@@ -486,7 +495,7 @@ START_TEST(physical_address_width)
 				continue;
 			lay_out(F32_PSE, &t, gva);
 			put_entry(F32_PSE, t.at[1], P | PS | 1ULL << (bit - 32 + 13));
-			ck_assert_int_eq(gva_translate(&vcpu, gva, GVA_READ, &gpa, &fault),
+			ck_assert_int_eq(translate(gva, GVA_READ, &gpa, &fault),
 			    bit >= width ? GVA_FAULT : 0);
 			if (bit < width)
 				ck_assert_uint_eq(gpa, (1ULL << bit) | 0x00d678);
@@ -504,10 +513,10 @@ START_TEST(gigabyte_pages_by_cpuid)
 	lay_out(F4LEVEL, &t, gva);
 	put_entry(F4LEVEL, t.at[3], t.entry[3] | P);
 	put_entry(F4LEVEL, t.at[2], P | PS);
-	ck_assert_int_eq(gva_translate(&vcpu, gva, GVA_READ, &gpa, &fault), 0);
+	ck_assert_int_eq(translate(gva, GVA_READ, &gpa, &fault), 0);
 	ck_assert_uint_eq(gpa, 0xc0d678);
 	page1gb = false;
-	ck_assert_int_eq(gva_translate(&vcpu, gva, GVA_READ, &gpa, &fault), GVA_FAULT);
+	ck_assert_int_eq(translate(gva, GVA_READ, &gpa, &fault), GVA_FAULT);
 	ck_assert_uint_eq(fault.error, 9);
 }
 END_TEST
@@ -517,7 +526,7 @@ START_TEST(no_paging)
 	struct guest_fault fault;
 	uint64_t gpa;
 
-	ck_assert_int_eq(gva_translate(&vcpu, 0x123456789, GVA_WRITE, &gpa, &fault), 0);
+	ck_assert_int_eq(translate(0x123456789, GVA_WRITE, &gpa, &fault), 0);
 	ck_assert_uint_eq(gpa, 0x23456789);
 }
 END_TEST
@@ -532,9 +541,9 @@ START_TEST(table_outside_memory)
 
 	lay_out(F4LEVEL, &t, gva);
 	put_entry(F4LEVEL, t.at[3], 0x100000000 | P);
-	ck_assert_int_eq(gva_translate(&vcpu, gva, GVA_READ, &gpa, &fault), -EFAULT);
+	ck_assert_int_eq(translate(gva, GVA_READ, &gpa, &fault), -EFAULT);
 	mode.cr3 = 0x100000000;
-	ck_assert_int_eq(gva_translate(&vcpu, gva, GVA_READ, &gpa, &fault), -EFAULT);
+	ck_assert_int_eq(translate(gva, GVA_READ, &gpa, &fault), -EFAULT);
 }
 END_TEST
 
@@ -574,14 +583,14 @@ START_TEST(entry_changes_under_the_walk)
 		put_entry(F4LEVEL, changing.at[i], changing.entry[i] | P);
 	changes = 0;
 	on_cmpxchg = clear_present_once;
-	ck_assert_int_eq(gva_translate(&vcpu, gva, GVA_READ, &gpa, &fault), GVA_FAULT);
+	ck_assert_int_eq(translate(gva, GVA_READ, &gpa, &fault), GVA_FAULT);
 	ck_assert_uint_eq(changes, 1);
 	ck_assert_uint_eq(fault.error, 0);
 	ck_assert_uint_eq(get_entry(F4LEVEL, changing.at[0]), 0);
 
 	put_entry(F4LEVEL, changing.at[0], changing.entry[0] | P);
 	on_cmpxchg = always_changing;
-	ck_assert_int_eq(gva_translate(&vcpu, gva, GVA_READ, &gpa, &fault), -EFAULT);
+	ck_assert_int_eq(translate(gva, GVA_READ, &gpa, &fault), -EFAULT);
 	ck_assert_uint_lt(changes, 1000);
 }
 END_TEST
@@ -671,7 +680,7 @@ START_TEST(end_of_address_space)
 	ck_assert_int_eq(gva_read(&vcpu, 0x100000000, &back, 2, GVA_READ, &fault), 0);
 	ck_assert_uint_eq(back, 0x4433);
 	mode.code64 = true;
-	ck_assert_int_eq(gva_translate(&vcpu, 0x800000000000, GVA_READ, &gpa, &fault), GVA_FAULT);
+	ck_assert_int_eq(translate(0x800000000000, GVA_READ, &gpa, &fault), GVA_FAULT);
 	ck_assert_uint_eq(fault.vector, 13);
 	ck_assert_uint_eq(fault.error, 0);
 	ck_assert(!fault.has_cr2);
@@ -686,7 +695,7 @@ check_linear(enum sreg seg, uint64_t offset, size_t len, enum gva_access access,
 {
 	struct guest_fault fault = { 0 };
 	uint64_t gva = ~0ULL;
-	int r = gva_linear(&vcpu, seg, offset, len, access, &gva, &fault);
+	int r = gva_linear(&vcpu, &mode, seg, offset, len, access, &gva, &fault);
 
 	if (vector >= 0) {
 		ck_assert_msg(r == GVA_FAULT && fault.vector == vector && fault.has_error &&

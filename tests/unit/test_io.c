@@ -50,7 +50,21 @@ fake_seg_get(struct vcpu *vc, enum sreg s, struct vcpu_segment_info *seg)
 	*seg = segs[s];
 }
 
-static const struct backend fake_backend = { .mode = fake_mode, .seg_get = fake_seg_get };
+/* Never the same: what is fetched is fetched from memory. */
+static void
+fake_fetch_state(struct vcpu *vc, struct fetch_state *s)
+{
+	static uint64_t count;
+
+	(void)vc;
+	*s = (struct fetch_state){ .cr0 = count++ };
+}
+
+static const struct backend fake_backend = {
+	.mode = fake_mode,
+	.seg_get = fake_seg_get,
+	.fetch_state = fake_fetch_state,
+};
 
 const struct backend *
 vmm_backend(void)
@@ -58,13 +72,10 @@ vmm_backend(void)
 	return &fake_backend;
 }
 
-void
-cpuid_guest(struct vcpu *vc, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
+unsigned int
+cpuid_guest_phys_bits(void)
 {
-	(void)vc;
-	(void)leaf;
-	(void)subleaf;
-	*out = (struct cpuid_regs){ .eax = 0x3028 };
+	return 40;
 }
 
 bool
@@ -115,6 +126,13 @@ memory_read(struct vm *m, uint64_t gpa, void *buf, size_t len)
 	touched[gpa / 4096]++;
 	memcpy(buf, ram + gpa, len);
 	return 0;
+}
+
+int
+memory_read_at(struct vm *m, uint64_t gpa, void *buf, size_t len, uint64_t *addr)
+{
+	*addr = (uint64_t)(uintptr_t)(ram + gpa);
+	return memory_read(m, gpa, buf, len);
 }
 
 int
