@@ -52,7 +52,7 @@ write_cr0(struct vcpu *v, uint64_t value)
 	if (efer != m.efer)
 		b->reg_set(v, REG_EFER, efer);
 	if (changed & CR0_PAGING)
-		v->flush = true;
+		vcpu_flush(v);
 	return 0;
 }
 
@@ -69,7 +69,7 @@ write_cr4(struct vcpu *v, uint64_t value)
 		return 1;
 	b->reg_set(v, REG_CR4, value);
 	if ((old ^ value) & CR4_PAGING)
-		v->flush = true;
+		vcpu_flush(v);
 	return 0;
 }
 
@@ -88,7 +88,7 @@ cr_write_efer(struct vcpu *v, uint64_t value)
 		return 1;
 	b->reg_set(v, REG_EFER, value);
 	if ((old ^ value) & ARCH_EFER_NXE)
-		v->flush = true;
+		vcpu_flush(v);
 	return 0;
 }
 

@@ -44,6 +44,12 @@ enum loop_next {
 	LOOP_EXIT,	/* the exit is to be handled with interrupts on */
 };
 
+/* What comes out of an entry, beside an errno. */
+enum enter_result {
+	ENTER_EXIT,	/* v->exit is filled */
+	ENTER_QUICK,	/* so it is, the row says `quick`, and the handler needs no more */
+};
+
 /* A backend's part of a turn. Loaded, interrupts off. */
 struct guest_ops {
 	/*
@@ -52,8 +58,8 @@ struct guest_ops {
 	 */
 	int	(*turn_begin)(struct vcpu *v, bool flush);
 	/*
-	 * One world switch: fills v->exit. -EINVAL: the CPU refused the state,
-	 * which is in the log.
+	 * One world switch; enum enter_result. -EINVAL: the CPU refused the
+	 * state, which is in the log.
 	 */
 	int	(*enter)(struct vcpu *v);
 	void	(*turn_end)(struct vcpu *v);
@@ -86,7 +92,7 @@ entry_refused(struct vcpu *v, const struct guest_ops *ops)
 }
 
 /*
- * Before an entry: which event goes in, and is a window wanted for another? If
+ * Before a turn: which event goes in, and is a window wanted for another? If
  * so, each exit may be the chance.
  */
 GUEST_LOOP bool
@@ -108,19 +114,14 @@ prepare_event(struct vcpu *v, const struct guest_ops *ops)
 	return window;
 }
 
-/*
- * Handle an exit whose row says that it takes little time, if what the CPU has
- * told, or a fetch that is remembered, is enough to. LOOP_EXIT: it is not done.
- */
+/* The exit has all that its handler needs, and nothing was cut short. */
 GUEST_LOOP int
-exit_quick(struct vcpu *v, const struct exit_policy *p, const struct guest_ops *ops)
+exit_quick(struct vcpu *v, const struct guest_ops *ops)
 {
+	const struct exit_policy *p = &exit_policy[v->exit.kind];
 	int next;
 
-	if (!p->quick || (p->operands && !v->exit.cr.valid))
-		return LOOP_EXIT;
-	if (v->exit.insn_len == 0)
-		return LOOP_EXIT;
+	v->inject.type = EVENT_NONE;
 	v->faulted = false;
 	next = p->handler(v, p);
 	if (next == EXIT_RESUME && !v->faulted)
@@ -128,16 +129,16 @@ exit_quick(struct vcpu *v, const struct exit_policy *p, const struct guest_ops *
 	return next;
 }
 
-/*
- * Has the handler left something to do that comes before an entry? With
- * breakpoints of its own, the host has them back after each.
- */
-GUEST_LOOP bool
-turn_is_over(const struct vcpu *v)
+/* Every exit is counted, and traced when somebody listens. */
+GUEST_LOOP void
+note_exit(struct vcpu *v)
 {
-	return v->inject.type != EVENT_NONE || v->flush ||
-	    v->host_debug.active || v->pvclock.wall_due ||
-	    sync_load(&v->pvclock.dirty);
+	const struct exit_info *x = &v->exit;
+
+	v->exits[x->kind]++;
+	if (host_tracing(vmm_exit))
+		host_trace_exit(v->vm->id, v->id, x->kind, x->reason,
+		    v->gpr[VCPU_REGS_RIP], x->info1, x->info2);
 }
 
 /*
@@ -147,29 +148,22 @@ turn_is_over(const struct vcpu *v)
 GUEST_LOOP int
 guest_enter(struct vcpu *v, const struct guest_ops *ops, unsigned int n)
 {
-	const struct exit_policy *p;
 	int next;
 
-	for (; n != 0; n--) {
+	do {
 		if (host_tracing(vmm_entry))
 			host_trace_entry(v->vm->id, v->id, v->gpr[VCPU_REGS_RIP]);
 		next = ops->enter(v);
-		if (next != 0)
+		if (next < 0)
 			return next;
-		v->inject = v->exit.interrupted;
-		p = &exit_policy[v->exit.kind];
-		v->exits[v->exit.kind]++;
-		if (host_tracing(vmm_exit))
-			host_trace_exit(v->vm->id, v->id, v->exit.kind,
-			    v->exit.reason, v->gpr[VCPU_REGS_RIP], v->exit.info1,
-			    v->exit.info2);
-		next = exit_quick(v, p, ops);
-		if (next != EXIT_RESUME)
-			return next;
-		if (turn_is_over(v))
-			break;
-	}
-	return EXIT_RESUME;
+		note_exit(v);
+		if (next == ENTER_EXIT) {
+			v->inject = v->exit.interrupted;
+			return LOOP_EXIT;
+		}
+		next = exit_quick(v, ops);
+	} while (next == EXIT_RESUME && !v->turn_over && --n != 0);
+	return next;
 }
 
 /* One turn. As guest_enter(), or enum loop_next. */
@@ -193,7 +187,10 @@ guest_turn(struct vcpu *v, const struct guest_ops *ops)
 		goto out;
 	v->flush = false;
 	v->tlb_seen = gen;
-	next = guest_enter(v, ops, window ? 1 : TURN_EXITS);
+	v->turn_over = false;
+	/* With breakpoints of its own, the host wants them back after each. */
+	next = guest_enter(v, ops, window || v->host_debug.active ? 1 :
+	    TURN_EXITS);
 	ops->turn_end(v);
 out:
 	sync_store_release(&v->in_guest, 0);

@@ -45,6 +45,7 @@ msr_write_tsc(struct vcpu *v, uint64_t value)
 	v->tsc_offset = value - cpu_rdtsc();
 	vmm_backend()->tsc_offset(v);
 	sync_store(&v->pvclock.dirty, true);
+	v->turn_over = true;
 	return 0;
 }
 
@@ -58,6 +59,7 @@ msr_read_pvclock_system(struct vcpu *v, uint64_t *value)
 int
 msr_write_pvclock_system(struct vcpu *v, uint64_t value)
 {
+	v->turn_over = true;
 	return !pvclock_set(v, value);
 }
 
@@ -71,6 +73,7 @@ msr_read_pvclock_wall(struct vcpu *v, uint64_t *value)
 int
 msr_write_pvclock_wall(struct vcpu *v, uint64_t value)
 {
+	v->turn_over = true;
 	return !pvclock_set_wall(v, value);
 }
 

@@ -271,6 +271,7 @@ vcpu_fault(struct vcpu *v, const struct guest_fault *f)
 	struct event *e = &v->inject;
 
 	v->faulted = true;
+	v->turn_over = true;
 	if (f->has_cr2)
 		vmm_backend()->reg_set(v, REG_CR2, f->cr2);
 	/* An interrupt whose delivery faulted comes again afterwards. */

@@ -23,8 +23,10 @@ vcpu_step_over(struct vcpu *v, unsigned int insn_len,
 	*rip = old + insn_len;
 	if ((old ^ *rip) >> 32)
 		vcpu_wrap_rip(v);
-	*rflags &= ~(uint64_t)ARCH_RFLAGS_RF;
 	clear_shadow(v);
+	if (!(*rflags & (ARCH_RFLAGS_RF | ARCH_RFLAGS_TF)))
+		return;
+	*rflags &= ~(uint64_t)ARCH_RFLAGS_RF;
 	if (*rflags & ARCH_RFLAGS_TF)
 		vcpu_step_trap(v);
 }

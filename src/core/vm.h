@@ -199,6 +199,7 @@ struct vcpu {
 	struct event inject;	/* goes into the next entry; EVENT_NONE: none */
 	uint64_t irr[4];	/* client vectors not yet delivered */
 	bool	 faulted;	/* the exit's handler raised an exception */
+	bool	 turn_over;	/* something comes before the next entry: guest_loop.h */
 	bool	 loaded;	/* guest FPU, XCR0 and the like are on the CPU */
 	bool	 flush;		/* drop this vCPU's translations at next entry */
 	uint64_t tsc_offset;	/* guest TSC = host TSC + this */
@@ -292,6 +293,13 @@ uint8_t	vcpu_irr_take(struct vcpu *v);
 void	vcpu_fault(struct vcpu *v, const struct guest_fault *f);
 /* The same for vectors without CR2; #GP(0): vcpu_exception(v, ARCH_EXC_GP). */
 void	vcpu_exception(struct vcpu *v, uint8_t vector);
+/* Drop this vCPU's translations before the next entry. Own thread. */
+static inline void
+vcpu_flush(struct vcpu *v)
+{
+	v->flush = true;
+	v->turn_over = true;
+}
 /* Step over the instruction of the current exit: RIP, shadow, TF trap. */
 void	vcpu_advance(struct vcpu *v, unsigned int insn_len);
 

@@ -536,6 +536,15 @@ decode_cr(const struct vmcb *vmcb, struct exit_info *x)
 	x->cr.gpr = vmcb->exitinfo1 & VMCB_CRINFO_GPR_MASK;
 }
 
+/* Has the quick exit's handler all that it needs? */
+static bool
+exit_is_complete(const struct exit_info *x, const struct exit_policy *p)
+{
+	return x->insn_len != 0 && (!p->operands || x->cr.valid) &&
+	    x->interrupted.type == EVENT_NONE;
+}
+
+/* Fill v->exit. */
 static void
 decode_exit(struct vcpu *v)
 {
@@ -686,6 +695,7 @@ enter(struct vcpu *v)
 	struct svm_cpu *c = &svm.cpu[v->stay.cpu];
 	struct svm_vcpu *s = svm_vcpu(v);
 	struct vmcb *vmcb = s->vmcb;
+	const struct exit_policy *p;
 
 	vmcb->rax = v->gpr[VCPU_REGS_RAX];
 	vmcb->rsp = v->gpr[VCPU_REGS_RSP];
@@ -711,7 +721,8 @@ enter(struct vcpu *v)
 	vmcb->tlb_control = VMCB_TLB_NONE;
 	vmcb->clean = svm.caps.clean_bits ? VMCB_CLEAN_ALL : 0;
 	decode_exit(v);
-	return 0;
+	p = &exit_policy[v->exit.kind];
+	return p->quick && exit_is_complete(&v->exit, p) ? ENTER_QUICK : ENTER_EXIT;
 }
 
 static const struct guest_ops ops = {

@@ -182,8 +182,11 @@ void	vmx_read_host_msrs(struct vmx_cpu *c);
 
 /* --- vmx_decode.c ------------------------------------------------------------------ */
 
-/* Fill v->exit; right after the exit, interrupts off. */
-void	vmx_decode_exit(struct vcpu *v, uint32_t reason);
+/*
+ * Fill in what v->exit has beside the reason and its kind. Right after the exit,
+ * interrupts off.
+ */
+void	vmx_decode_exit(struct vcpu *v);
 
 /* The guest's RSP, which few exits look at, into v->gpr[]. Loaded. */
 void	vmx_read_rsp(struct vcpu *v);

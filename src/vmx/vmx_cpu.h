@@ -24,6 +24,19 @@ vmx_vmread(uint32_t field)
 	return value;
 }
 
+/*
+ * VMREAD after an exit, interrupts still off: VMX is on, and a VMCS current.
+ */
+static inline uint64_t
+vmx_vmread_on(uint32_t field)
+{
+	uint64_t value;
+
+	__asm__ volatile("vmread %1, %0"
+	    : "=r" (value) : "r" ((uint64_t)field) : "cc");
+	return value;
+}
+
 static inline void
 vmx_vmwrite(uint32_t field, uint64_t value)
 {

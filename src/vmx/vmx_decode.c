@@ -159,15 +159,11 @@ decode_exception(struct vcpu *v)
 }
 
 void
-vmx_decode_exit(struct vcpu *v, uint32_t reason)
+vmx_decode_exit(struct vcpu *v)
 {
 	struct exit_info *x = &v->exit;
 
-	x->reason = reason;
-	x->kind = vmx_exit_kind(reason);
-	x->info1 = x->info2 = 0;
-	x->insn_len = x->bytes_len = 0;
-	x->interrupted.type = EVENT_NONE;
+	x->insn_len = 0;
 	if (exit_policy[x->kind].delivery)
 		decode_delivery(x);
 
@@ -191,10 +187,6 @@ vmx_decode_exit(struct vcpu *v, uint32_t reason)
 	case EXIT_CR_ACCESS:
 		decode_cr(x);
 		vmx_read_rsp(v);
-		break;
-	case EXIT_MSR:
-		x->msr.write = (reason & VMX_EXIT_REASON_BASIC_MASK) ==
-		    VMX_EXIT_WRMSR;
 		break;
 	default:
 		if (!exit_policy[x->kind].advance)

@@ -323,8 +323,30 @@ read_guest(struct vcpu *v)
 	if (s->apic != NULL)
 		v->cr8 = s->apic[APIC_TPR] >> TPR_SHIFT;
 	s->rsp_due = true;
-	v->gpr[VCPU_REGS_RIP] = s->rip = vmx_vmread(VMCS_GUEST_RIP);
-	v->gpr[VCPU_REGS_RFLAGS] = s->rflags = vmx_vmread(VMCS_GUEST_RFLAGS);
+	v->gpr[VCPU_REGS_RIP] = s->rip = vmx_vmread_on(VMCS_GUEST_RIP);
+	v->gpr[VCPU_REGS_RFLAGS] = s->rflags =
+	    vmx_vmread_on(VMCS_GUEST_RFLAGS);
+}
+
+/* Fill v->exit. Quick exits, but for MOV CR, have nothing but a length. */
+static int
+decode_exit(struct vcpu *v, uint32_t reason)
+{
+	struct exit_info *x = &v->exit;
+	const struct exit_policy *p;
+
+	x->reason = reason;
+	x->kind = vmx_exit_kind(reason);
+	x->info1 = x->info2 = 0;
+	x->interrupted.type = EVENT_NONE;
+	x->msr.write = (reason & VMX_EXIT_REASON_BASIC_MASK) == VMX_EXIT_WRMSR;
+	p = &exit_policy[x->kind];
+	if (!p->quick || p->operands) {
+		vmx_decode_exit(v);
+		return p->quick ? ENTER_QUICK : ENTER_EXIT;
+	}
+	x->insn_len = (uint8_t)vmx_vmread_on(VMCS_EXIT_INSTRUCTION_LENGTH);
+	return ENTER_QUICK;
 }
 
 static int
@@ -335,9 +357,10 @@ enter(struct vcpu *v)
 	int failed;
 
 	write_guest(v);
-	if (vmx.l1d_flush)
+	if (vmx.l1d_flush) {
 		host_l1d_flush(s->fresh);
-	s->fresh = false;
+		s->fresh = false;
+	}
 
 	failed = vmx_enter(v->gpr, s->launched, &s->host_rsp, VMCS_HOST_RSP);
 
@@ -345,14 +368,13 @@ enter(struct vcpu *v)
 	v->dr6 = cpu_read_dr6();
 	if (failed)
 		return enter_failed(v);
-	reason = (uint32_t)vmx_vmread(VMCS_EXIT_REASON);
+	reason = (uint32_t)vmx_vmread_on(VMCS_EXIT_REASON);
 	if (reason & VMX_EXIT_REASON_ENTRY_FAILED)
 		return entry_failed(v, reason);
 	s->launched = true;
 	s->shadow_known = false;
 	read_guest(v);
-	vmx_decode_exit(v, reason);
-	return 0;
+	return decode_exit(v, reason);
 }
 
 static bool

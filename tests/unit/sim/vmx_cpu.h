@@ -16,6 +16,7 @@
 
 void	vmx_vmwrite_failed(uint32_t field, uint64_t value);
 uint64_t vmx_vmread(uint32_t field);
+#define vmx_vmread_on(field)	vmx_vmread(field)
 void	vmx_vmwrite(uint32_t field, uint64_t value);
 bool	vmx_vmxon(uint64_t pa);
 void	vmx_vmxoff(void);
