@@ -126,6 +126,16 @@ class Exits:
         return max(number.value for number, _ in self.vmx) + 1
 
     @property
+    def svm_kinds(self) -> tuple[str, ...]:
+        """By code below 0x100, from 0 on."""
+        return _by_number(self.svm_low, self.svm_low_count)
+
+    @property
+    def vmx_kinds(self) -> tuple[str, ...]:
+        """By basic reason, from 0 on."""
+        return _by_number(self.vmx, self.vmx_count)
+
+    @property
     def functions(self) -> tuple[str, ...]:
         return tuple(sorted({item.function for item in self.exits}))
 
@@ -135,6 +145,12 @@ class Exits:
         vmx = [(f"VMX_EXIT_{number.name}", number.value) for number, _ in self.vmx]
         svm = [(f"SVM_VMEXIT_{number.name}", number.value) for number, _ in self.svm]
         return (*vmx, *svm)
+
+
+def _by_number(rows: tuple[tuple[Number, Exit], ...], count: int) -> tuple[str, ...]:
+    """The kind of each number below count."""
+    kinds = {number.value: item.kind for number, item in rows}
+    return tuple(kinds.get(value, "EXIT_UNKNOWN") for value in range(count))
 
 
 def build(spec: Spec, errors: Errors) -> Exits:

@@ -152,7 +152,10 @@ feature_mask(enum cpuid_feature f)
 
 /* --- Fixups ------------------------------------------------------------------ */
 
-/* Leaf 0: the TSC's leaf is synthesised, whatever the host has. */
+/*
+ * Leaf 0: the TSC's leaf is synthesised, whatever the host has. It is there, and
+ * says nothing, where the TSC is of no use (SDM 2A CPUID 15H).
+ */
 static void
 fix_level(struct answer *a)
 {
@@ -162,9 +165,6 @@ fix_level(struct answer *a)
 	if (max.eax > CPUID_LEVEL_LAST)
 		max.eax = CPUID_LEVEL_LAST;
 	a->regs.eax = max.eax < LEAF_TSC ? LEAF_TSC : max.eax;
-	a->unstable = a->regs;
-	a->unstable.eax = max.eax;
-	a->more = max.eax < LEAF_TSC ? MORE_CLOCK : MORE_NOTHING;
 }
 
 static void

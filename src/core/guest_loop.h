@@ -156,11 +156,13 @@ guest_enter(struct vcpu *v, const struct guest_ops *ops, unsigned int n)
 		next = ops->enter(v);
 		if (next < 0)
 			return next;
-		note_exit(v);
 		if (next == ENTER_EXIT) {
+			note_exit(v);
 			v->inject = v->exit.interrupted;
 			return LOOP_EXIT;
 		}
+		/* Twice, so that what the entry has found out is not asked again. */
+		note_exit(v);
 		next = exit_quick(v, ops);
 	} while (next == EXIT_RESUME && !v->turn_over && --n != 0);
 	return next;

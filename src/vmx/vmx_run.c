@@ -384,13 +384,21 @@ irq_ready(struct vcpu *v)
 	    vmx_vcpu(v)->here && vmx_shadow(v) == 0;
 }
 
+/* Right after an exit: what is known of the shadow is of before. */
+static void
+clear_shadow(struct vcpu *v)
+{
+	if (vmx_vmread_on(VMCS_GUEST_INTERRUPTIBILITY) & VMX_SHADOW)
+		vmx_clear_shadow(v);
+}
+
 static const struct guest_ops ops = {
 	.turn_begin = turn_begin,
 	.enter = enter,
 	.turn_end = turn_end,
 	.irq_ready = irq_ready,
 	.irq_window = vmx_irq_window,
-	.clear_shadow = vmx_clear_shadow,
+	.clear_shadow = clear_shadow,
 };
 
 int
