@@ -30,6 +30,10 @@ EXTENSION_NUMBER = Message("'{name}' has number {number}",
 UNKNOWN_STRUCT = Message("'{ioctl}': there is no struct '{name}'", "one of {known}")
 ANSWER_LOST = Message("'{ioctl}' copies nothing out, but '{member}' is an answer",
                       "direction inout")
+NO_VCPU = Message("'{ioctl}': vcpu '{vcpu}', but '{struct}' does not begin with its numbers",
+                  "first two members of type u32, the one names vm, the other vcpu")
+VCPU_UNUSED = Message("'{ioctl}': '{struct}' names a vCPU, but the handler gets none",
+                      "vcpu: found, locked or run")
 UNKNOWN_MEMBER = Message("'{struct}' has no member '{name}'", "one of {known}")
 NOT_A_NUMBER = Message("'{struct}.{name}' is no plain integer", "a member that is one")
 NOT_AN_ARRAY = Message("'{struct}.{name}' is no array of structs", "a member that is one")
@@ -164,6 +168,7 @@ class Ioctl:
     out: bool
     struct: Struct
     handler: str
+    vcpu: str  # how the handler gets its vCPU, or none
     doc: str
     text: tuple[str, ...]
     checks: tuple[Check, ...]
@@ -185,6 +190,11 @@ class Ioctls:
     exits: tuple[ClientExit, ...]
     ioctls: tuple[Ioctl, ...]
     differences: tuple[str, ...]
+
+    @property
+    def table_size(self) -> int:
+        """A power of two above every number: what is left of one after it finds a row."""
+        return 1 << max(ioctl.number for ioctl in self.ioctls).bit_length()
 
     @property
     def extensions(self) -> tuple[tuple[str, str], ...]:
@@ -435,7 +445,18 @@ class _Builder:
             for member in struct.members:
                 if member.out and not out:
                     self._errors.add(row, ANSWER_LOST, "direction", ioctl=name, member=member.name)
+            self._vcpu(row, struct)
             yield self._ioctl(row, struct, out, extension)
+
+    def _vcpu(self, row: Map, struct: Struct) -> None:
+        """The driver looks for the numbers of VM and vCPU at the start of the argument."""
+        named = [(member.names, member.offset, member.type) for member in struct.members[:2]]
+        if "vcpu" not in row:
+            if any(member.names == "vcpu" for member in struct.members):
+                self._errors.add(row, VCPU_UNUSED, ioctl=row["name"], struct=struct.name)
+        elif named != [("vm", 0, "u32"), ("vcpu", 4, "u32")]:
+            self._errors.add(row, NO_VCPU, "vcpu", ioctl=row["name"], vcpu=row["vcpu"],
+                             struct=struct.name)
 
     def _ioctl(self, row: Map, struct: Struct, out: bool, extension: bool) -> Ioctl:
         checks = tuple(self._checks(row.get("checks", ()), struct, "p", {}))
@@ -444,7 +465,8 @@ class _Builder:
         request = ((_READ_WRITE if out else _WRITE) << 30 | struct.size << 16
                    | ord(self._doc["interface"]["group"]) << 8 | row["number"])
         return Ioctl(name=row["name"], number=row["number"], request=request, out=out,
-                     struct=struct, handler=row["handler"], doc=row["doc"],
+                     struct=struct, handler=row["handler"],
+                     vcpu=row.get("vcpu", "none"), doc=row["doc"],
                      text=tuple(row.get("text", ())), checks=checks, errors=_by_errno(said),
                      extension=extension)
 

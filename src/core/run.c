@@ -126,6 +126,14 @@ run_loop(struct vcpu *v)
 
 /* --- The ioctl --------------------------------------------------------------------------- */
 
+/* What the exit that the client was told of has put into v->vmexit: its row. */
+static exit_handler *
+exit_payload(const struct vcpu *v)
+{
+	return v->exit_reason == (uint16_t)v->exit.reason ?
+	    exit_policy[v->exit.kind].handler : user_plain;
+}
+
 /*
  * What the client did with the last exit: of that, what matters is read.
  * -EFAULT: nothing has changed.
@@ -135,14 +143,14 @@ run_continue(struct vcpu *v, uint64_t uexit)
 {
 	struct vm_exit *x = &v->vmexit;
 
-	if (host_copy_in_few(&x->vei, uexit + offsetof(struct vm_exit, vei),
-	    sizeof(x->vei)))
-		return -EFAULT;
-	if (v->io.active)
+	if (v->io.active) {
+		if (host_copy_in_few(&x->vei.vei_data, uexit +
+		    offsetof(struct vm_exit, vei.vei_data), sizeof(x->vei.vei_data)))
+			return -EFAULT;
 		return io_complete(v, x->vei.vei_data);
+	}
 	/* The client emulated an access: it moved RIP and loaded registers. */
-	if (exit_policy[v->exit.kind].handler == user_fault &&
-	    v->exit_reason == (uint16_t)v->exit.reason) {
+	if (exit_payload(v) == user_fault) {
 		if (host_copy_in_few(x->vrs.vrs_gprs,
 		    uexit + offsetof(struct vm_exit, vrs.vrs_gprs),
 		    sizeof(x->vrs.vrs_gprs)))
@@ -188,22 +196,34 @@ static const struct {
 };
 
 static int
-run_copy_out(struct vcpu *v, uint64_t uexit)
+copy_groups(const struct vcpu *v, uint64_t uexit)
 {
-	const struct vm_exit *x = &v->vmexit;
 	size_t i, start, end;
-	int err;
+	int err = 0;
 
-	if (v->exit_groups == VM_RWREGS_ALL)
-		return host_copy_out_few(uexit, x, sizeof(*x));
-	err = host_copy_out_few(uexit, x, FIRST_GROUP);
 	for (i = 0; err == 0 && i < sizeof(group_place) / sizeof(group_place[0]); i++) {
 		start = group_place[i].start;
 		end = group_place[i].end;
 		if (v->exit_groups & group_place[i].group)
 			err = host_copy_out_few(uexit + start,
-			    (const char *)x + start, end - start);
+			    (const char *)&v->vmexit + start, end - start);
 	}
+	return err;
+}
+
+/* What the exit has filled in. */
+static int
+copy_payload(const struct vcpu *v, uint64_t uexit)
+{
+	const struct vm_exit *x = &v->vmexit;
+	exit_handler *payload = exit_payload(v);
+	int err;
+
+	if (payload == user_inout)
+		return host_copy_out_few(uexit, &x->vei, sizeof(x->vei));
+	if (payload != user_fault)
+		return 0;
+	err = host_copy_out_few(uexit, x, FIRST_GROUP);
 	if (err == 0)
 		err = host_copy_out_few(uexit +
 		    offsetof(struct vm_exit, vex_gpa_high), &x->vex_gpa_high,
@@ -212,11 +232,26 @@ run_copy_out(struct vcpu *v, uint64_t uexit)
 }
 
 static int
-run_locked(struct vcpu *v, struct vm_run_params *p)
+run_copy_out(const struct vcpu *v, uint64_t uexit)
+{
+	int err;
+
+	if (v->exit_groups == VM_RWREGS_ALL)
+		return host_copy_out_few(uexit, &v->vmexit, sizeof(v->vmexit));
+	err = copy_payload(v, uexit);
+	if (err == 0 && v->exit_groups != 0)
+		err = copy_groups(v, uexit);
+	return err;
+}
+
+int
+vmm_ioctl_run(struct vcpu *v, struct vm_run_params *p)
 {
 	uint64_t uexit = (uint64_t)(uintptr_t)p->vrp_exit;
 	int reason, err;
 
+	if (!host_as_is_current(v->vm->as))
+		return -EPERM;
 	if (p->vrp_continue)
 		err = run_continue(v, uexit);
 	else
@@ -238,22 +273,4 @@ run_locked(struct vcpu *v, struct vm_run_params *p)
 		return reason;
 	run_report(v, p, (uint16_t)reason);
 	return run_copy_out(v, uexit);
-}
-
-int
-vmm_ioctl_run(struct vmm_session *s, struct vm_run_params *p)
-{
-	struct vcpu *v;
-	int err;
-
-	(void)s;
-	err = vcpu_acquire_to_run(p->vrp_vm_id, p->vrp_vcpu_id, &v);
-	if (err)
-		return err;
-	if (host_as_is_current(v->vm->as))
-		err = run_locked(v, p);
-	else
-		err = -EPERM;
-	vcpu_release(v);
-	return err;
 }

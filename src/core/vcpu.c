@@ -115,8 +115,7 @@ vcpu_destroy(struct vcpu *v)
 
 /* --- Attention ----------------------------------------------------------------- */
 
-/* Leave the guest to look at what has just been stored. */
-static void
+void
 vcpu_kick(struct vcpu *v)
 {
 	/* Pairs with the store of in_guest before the checks in run.c. */
@@ -150,85 +149,6 @@ vm_flush(struct vm *vm)
 	}
 	if (inside)
 		host_cpuset_kick_wait(vm->flush_cpus);
-}
-
-/* Find the vCPU; the VM is referenced, nothing is locked. */
-static int
-vcpu_find(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **out)
-{
-	struct vm *vm;
-	int err;
-
-	err = vm_get(vm_id, false, &vm);
-	if (err)
-		return err;
-	if (vcpu_id >= vm->ncpus) {
-		vm_put(vm);
-		return -ENOENT;
-	}
-	*out = vm->vcpu[vcpu_id];
-	return 0;
-}
-
-/* Lock a vCPU that a RUN may hold, which then ends. */
-static int
-lock_from_run(struct vcpu *v)
-{
-	int err;
-
-	if (host_mutex_trylock(&v->lock))
-		return 0;
-	sync_add(&v->requests, VCPU_REQ_WAITER);
-	vcpu_kick(v);
-	err = host_mutex_lock_interruptible(&v->lock);
-	sync_sub(&v->requests, VCPU_REQ_WAITER);
-	return err;
-}
-
-static int
-acquire(uint32_t vm_id, uint32_t vcpu_id, bool to_run, struct vcpu **out)
-{
-	struct vcpu *v;
-	int err;
-
-	err = vcpu_find(vm_id, vcpu_id, &v);
-	if (err)
-		return err;
-	err = to_run ? host_mutex_lock_interruptible(&v->lock) :
-	    lock_from_run(v);
-	if (err)
-		goto fail;
-	if (sync_load(&v->vm->dying)) {
-		host_mutex_unlock(&v->lock);
-		err = -ENOENT;
-		goto fail;
-	}
-	*out = v;
-	return 0;
-fail:
-	vm_put(v->vm);
-	return err;
-}
-
-int
-vcpu_acquire(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **v)
-{
-	return acquire(vm_id, vcpu_id, false, v);
-}
-
-int
-vcpu_acquire_to_run(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **v)
-{
-	return acquire(vm_id, vcpu_id, true, v);
-}
-
-void
-vcpu_release(struct vcpu *v)
-{
-	struct vm *vm = v->vm;
-
-	host_mutex_unlock(&v->lock);
-	vm_put(vm);
 }
 
 /* --- Interrupts ------------------------------------------------------------------ */
@@ -416,86 +336,48 @@ vcpu_regs_write(struct vcpu *v, uint64_t groups, const struct vcpu_reg_state *r)
 }
 
 int
-vmm_ioctl_resetcpu(struct vmm_session *s, struct vm_resetcpu_params *p)
+vmm_ioctl_resetcpu(struct vcpu *v, struct vm_resetcpu_params *p)
 {
 	struct vcpu_reg_state *r = &p->vrp_init_state;
-	struct vcpu *v;
-	int err;
 
-	(void)s;
-	err = vcpu_acquire(p->vrp_vm_id, p->vrp_vcpu_id, &v);
-	if (err)
-		return err;
 	r->vrs_crs[VCPU_REGS_XCR0] = ARCH_XCR0_X87;
 	if (!regs_ok(v, VM_RWREGS_ALL, r))
-		err = -EINVAL;
-	else
-		vcpu_reset(v, r);
-	vcpu_release(v);
-	return err;
-}
-
-int
-vmm_ioctl_readregs(struct vmm_session *s, struct vm_rwregs_params *p)
-{
-	struct vcpu *v;
-	int err;
-
-	(void)s;
-	err = vcpu_acquire(p->vrwp_vm_id, p->vrwp_vcpu_id, &v);
-	if (err)
-		return err;
-	vmm_backend()->regs_read(v, p->vrwp_mask, &p->vrwp_regs);
-	vcpu_release(v);
+		return -EINVAL;
+	vcpu_reset(v, r);
 	return 0;
 }
 
 int
-vmm_ioctl_writeregs(struct vmm_session *s, struct vm_rwregs_params *p)
+vmm_ioctl_readregs(struct vcpu *v, struct vm_rwregs_params *p)
 {
-	struct vcpu *v;
+	vmm_backend()->regs_read(v, p->vrwp_mask, &p->vrwp_regs);
+	return 0;
+}
+
+int
+vmm_ioctl_writeregs(struct vcpu *v, struct vm_rwregs_params *p)
+{
 	int err;
 
-	(void)s;
-	err = vcpu_acquire(p->vrwp_vm_id, p->vrwp_vcpu_id, &v);
-	if (err)
-		return err;
 	err = vcpu_regs_write(v, p->vrwp_mask, &p->vrwp_regs);
 	v->flush = true;
-	vcpu_release(v);
 	return err;
 }
 
 int
-vmm_ioctl_exitregs(struct vmm_session *s, struct vm_exitregs_params *p)
+vmm_ioctl_exitregs(struct vcpu *v, struct vm_exitregs_params *p)
 {
-	struct vcpu *v;
-	int err;
-
-	(void)s;
-	err = vcpu_acquire(p->vxr_vm_id, p->vxr_vcpu_id, &v);
-	if (err)
-		return err;
 	v->exit_groups = p->vxr_mask;
-	vcpu_release(v);
 	return 0;
 }
 
 int
-vmm_ioctl_refused(struct vmm_session *s, struct vm_refused_params *p)
+vmm_ioctl_refused(struct vcpu *v, struct vm_refused_params *p)
 {
-	struct vcpu *v;
-	int err;
-
-	(void)s;
-	err = vcpu_acquire(p->vrf_vm_id, p->vrf_vcpu_id, &v);
-	if (err)
-		return err;
 	memset(p->vrf_check, 0, sizeof(p->vrf_check));
 	memset(p->vrf_text, 0, sizeof(p->vrf_text));
 	host_format(p->vrf_check, sizeof(p->vrf_check), "%s", v->refusal.check);
 	host_format(p->vrf_text, sizeof(p->vrf_text), "%s", v->refusal.text);
-	vcpu_release(v);
 	return 0;
 }
 
@@ -518,76 +400,42 @@ is_memory(const struct vm *vm, uint64_t gpa, uint64_t size)
 }
 
 int
-vmm_ioctl_mprotect_ept(struct vmm_session *s, struct vm_mprotect_ept_params *p)
+vmm_ioctl_mprotect_ept(struct vcpu *v, struct vm_mprotect_ept_params *p)
 {
-	struct vcpu *v;
-	int err;
-
-	(void)s;
-	err = vcpu_acquire(p->vmep_vm_id, p->vmep_vcpu_id, &v);
-	if (err)
-		return err;
 	if (!is_memory(v->vm, p->vmep_sgpa, p->vmep_size))
-		err = -EINVAL;
-	else
-		err = memory_protect(v->vm, p->vmep_sgpa, p->vmep_size,
-		    (unsigned int)p->vmep_prot);
-	vcpu_release(v);
-	return err;
+		return -EINVAL;
+	return memory_protect(v->vm, p->vmep_sgpa, p->vmep_size,
+	    (unsigned int)p->vmep_prot);
 }
 
 /* --- What works while the vCPU runs -------------------------------------------------- */
 
 int
-vmm_ioctl_intr(struct vmm_session *s, struct vm_intr_params *p)
+vmm_ioctl_intr(struct vcpu *v, struct vm_intr_params *p)
 {
-	struct vcpu *v;
-	int err;
-
-	(void)s;
-	err = vcpu_find(p->vip_vm_id, p->vip_vcpu_id, &v);
-	if (err)
-		return err;
 	sync_store(&v->intr, p->vip_intr != 0);
 	if (p->vip_intr != 0)
 		vcpu_kick(v);
-	vm_put(v->vm);
 	return 0;
 }
 
 int
-vmm_ioctl_readvmparams(struct vmm_session *s, struct vm_rwvmparams_params *p)
+vmm_ioctl_readvmparams(struct vcpu *v, struct vm_rwvmparams_params *p)
 {
-	struct vcpu *v;
-	int err;
-
-	(void)s;
-	err = vcpu_find(p->vpp_vm_id, p->vpp_vcpu_id, &v);
-	if (err)
-		return err;
 	if (p->vpp_mask & VM_RWVMPARAMS_PVCLOCK_SYSTEM_GPA)
 		p->vpp_pvclock_system_gpa = sync_load(&v->pvclock.gpa);
 	if (p->vpp_mask & VM_RWVMPARAMS_PVCLOCK_VERSION)
 		p->vpp_pvclock_version = sync_load(&v->pvclock.version);
-	vm_put(v->vm);
 	return 0;
 }
 
 int
-vmm_ioctl_writevmparams(struct vmm_session *s, struct vm_rwvmparams_params *p)
+vmm_ioctl_writevmparams(struct vcpu *v, struct vm_rwvmparams_params *p)
 {
-	struct vcpu *v;
-	int err;
-
-	(void)s;
-	err = vcpu_find(p->vpp_vm_id, p->vpp_vcpu_id, &v);
-	if (err)
-		return err;
 	if ((p->vpp_mask & VM_RWVMPARAMS_PVCLOCK_SYSTEM_GPA) &&
 	    !pvclock_set(v, p->vpp_pvclock_system_gpa))
-		err = -EINVAL;
-	else if (p->vpp_mask & VM_RWVMPARAMS_PVCLOCK_VERSION)
+		return -EINVAL;
+	if (p->vpp_mask & VM_RWVMPARAMS_PVCLOCK_VERSION)
 		sync_store(&v->pvclock.version, p->vpp_pvclock_version);
-	vm_put(v->vm);
-	return err;
+	return 0;
 }

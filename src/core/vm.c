@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * vm.c - the driver's front: attach, sessions, the table of VMs, and the
- * ioctls that make, list and end them.
+ * vm.c - attach, sessions, the table of VMs, and the ioctls that make, list
+ * and end them.
  */
 #include "vm.h"
 #include "backend.h"
@@ -11,7 +11,8 @@
 #include "memory.h"
 #include "cpu.h"
 
-#define VM_BUCKETS	256
+/* No more VMs than these at a time: each has a vCPU. */
+#define VM_SLOTS	VMM_MAX_VCPUS
 
 static struct {
 	const struct backend *backend;
@@ -21,8 +22,9 @@ static struct {
 	unsigned int nvcpus;		/* host-wide; lock */
 
 	struct host_spinlock table_lock;
-	uint32_t last_id;
-	struct vm *bucket[VM_BUCKETS];
+	uint32_t last_id;		/* table_lock */
+	unsigned int used;		/* slots that have ever been; sync_* */
+	struct vm_slot slot[VM_SLOTS];	/* that of a VM: its id % VM_SLOTS */
 } vmm;
 
 const struct backend *
@@ -82,59 +84,68 @@ vmm_detach(void)
 
 /* --- The table ------------------------------------------------------------ */
 
-static struct vm **
-table_bucket(uint32_t id)
+/* The VM that is listed here as id, with a reference; NULL: it is not. */
+static struct vm *
+slot_get(struct vm_slot *slot, uint32_t id)
 {
-	return &vmm.bucket[id % VM_BUCKETS];
+	if (sync_load(&slot->id) != id || id == 0 || !sync_get(&slot->refs))
+		return NULL;
+	/* It may have gone before, and another come. */
+	if (sync_load(&slot->id) == id)
+		return slot->vm;
+	vm_put(slot->vm);
+	return NULL;
+}
+
+static struct vm *
+table_get(uint32_t id)
+{
+	return slot_get(&vmm.slot[id % VM_SLOTS], id);
 }
 
 static bool
-caller_may(const struct vm *vm, const struct host_caller *c, bool admin_too)
+caller_may(const struct vm *vm, const struct host_caller *c)
 {
-	return c->uid == vm->uid || (admin_too && c->admin);
+	return c->uid == vm->uid || c->admin;
 }
 
 int
-vm_get(uint32_t id, bool admin_too, struct vm **out)
+vm_get(uint32_t id, struct vm **out)
 {
-	struct host_caller c = { .uid = host_caller_uid() };
-	struct vm *vm;
-	int err = -ENOENT;
+	struct vm *vm = table_get(id);
 
-	/* Privileges cost a walk through the host's security modules. */
-	if (admin_too)
-		host_caller(&c);
-	host_spin_lock(&vmm.table_lock);
-	for (vm = *table_bucket(id); vm != NULL; vm = vm->next) {
-		if (vm->id != id)
-			continue;
-		if (caller_may(vm, &c, admin_too)) {
-			sync_add(&vm->refs, 1);
-			*out = vm;
-			err = 0;
-		} else {
-			err = -EPERM;
-		}
-		break;
+	if (vm == NULL)
+		return -ENOENT;
+	if (host_caller_uid() != vm->uid) {
+		vm_put(vm);
+		return -EPERM;
 	}
-	host_spin_unlock(&vmm.table_lock);
-	return err;
+	*out = vm;
+	return 0;
 }
 
-/* List a finished VM under a fresh id. */
+/* List a finished VM under a fresh id, the next one whose place is free. */
 static void
 table_add(struct vm *vm, struct vmm_session *s)
 {
-	struct vm **b;
+	struct vm_slot *slot;
 
 	host_spin_lock(&vmm.table_lock);
-	vm->id = ++vmm.last_id;
-	b = table_bucket(vm->id);
-	vm->next = *b;
-	*b = vm;
-	vm->session = s;
+	do {
+		vm->id = ++vmm.last_id;
+		slot = &vmm.slot[vm->id % VM_SLOTS];
+	} while (vm->id == 0 || slot->vm != NULL);
+	if (vmm.used <= vm->id % VM_SLOTS)
+		sync_store(&vmm.used, vm->id % VM_SLOTS + 1);
+	vm->slot = slot;
+	slot->vm = vm;
 	vm->session_next = s->vms;
+	vm->session_link = &s->vms;
+	if (s->vms != NULL)
+		s->vms->session_link = &vm->session_next;
 	s->vms = vm;
+	sync_store(&slot->id, vm->id);
+	sync_store_release(&slot->refs, 1);
 	host_spin_unlock(&vmm.table_lock);
 }
 
@@ -142,42 +153,37 @@ table_add(struct vm *vm, struct vmm_session *s)
 static bool
 table_remove(struct vm *vm)
 {
-	struct vm **p;
 	bool first;
 
 	host_spin_lock(&vmm.table_lock);
 	first = !sync_exchange(&vm->dying, 1);
 	if (first) {
-		for (p = table_bucket(vm->id); *p != vm; p = &(*p)->next)
-			;
-		*p = vm->next;
-		for (p = &vm->session->vms; *p != vm; p = &(*p)->session_next)
-			;
-		*p = vm->session_next;
+		sync_store(&vm->slot->id, 0);
+		*vm->session_link = vm->session_next;
+		if (vm->session_next != NULL)
+			vm->session_next->session_link = vm->session_link;
 	}
 	host_spin_unlock(&vmm.table_lock);
 	return first;
 }
 
-/* The listed VM with the smallest id above `after`, with a reference. */
+/* From place *i on, the next VM that the caller may see, with a reference. */
 static struct vm *
-table_next(uint32_t after, const struct host_caller *c)
+table_next(unsigned int *i, const struct host_caller *c)
 {
-	struct vm *vm, *best = NULL;
-	unsigned int i;
+	struct vm_slot *slot;
+	struct vm *vm;
 
-	host_spin_lock(&vmm.table_lock);
-	for (i = 0; i < VM_BUCKETS; i++) {
-		for (vm = vmm.bucket[i]; vm != NULL; vm = vm->next) {
-			if (vm->id > after && caller_may(vm, c, true) &&
-			    (best == NULL || vm->id < best->id))
-				best = vm;
-		}
+	while (*i < sync_load(&vmm.used)) {
+		slot = &vmm.slot[(*i)++];
+		vm = slot_get(slot, sync_load(&slot->id));
+		if (vm == NULL)
+			continue;
+		if (caller_may(vm, c))
+			return vm;
+		vm_put(vm);
 	}
-	if (best != NULL)
-		sync_add(&best->refs, 1);
-	host_spin_unlock(&vmm.table_lock);
-	return best;
+	return NULL;
 }
 
 void
@@ -185,11 +191,10 @@ vmm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg)
 {
 	struct host_caller c;
 	struct vm *vm;
-	uint32_t id = 0;
+	unsigned int i = 0;
 
 	host_caller(&c);
-	while ((vm = table_next(id, &c)) != NULL) {
-		id = vm->id;
+	while ((vm = table_next(&i, &c)) != NULL) {
 		fn(vm, arg);
 		vm_put(vm);
 	}
@@ -259,11 +264,16 @@ vm_destroy(struct vm *vm)
 void
 vm_put(struct vm *vm)
 {
+	struct vm_slot *slot = vm->slot;
 	unsigned int ncpus = vm->ncpus;
 
-	if (sync_sub(&vm->refs, 1) != 0)
+	if (sync_sub(&slot->refs, 1) != 0)
 		return;
 	vm_destroy(vm);
+	host_spin_lock(&vmm.table_lock);
+	slot->vm = NULL;
+	host_spin_unlock(&vmm.table_lock);
+	/* Who counts on a free place asks for the vCPUs first. */
 	vmm_disable(ncpus);
 }
 
@@ -279,7 +289,6 @@ vm_build(const struct vm_create_params *p, struct vm **out)
 	if (vm == NULL)
 		return -ENOMEM;
 	host_caller(&c);
-	vm->refs = 1;
 	vm->uid = c.uid;
 	vm->pid = c.pid;
 	memcpy(vm->name, p->vcp_name, sizeof(vm->name) - 1);
@@ -357,7 +366,7 @@ void
 vm_orphan(struct vm *vm)
 {
 	/* One of its watches is calling: ending it here would wait for that. */
-	if (!sync_exchange(&vm->orphaned, 1) && sync_get(&vm->refs))
+	if (!sync_exchange(&vm->orphaned, 1) && sync_get(&vm->slot->refs))
 		host_defer(&vm->orphan_work, orphan_end, vm);
 }
 
@@ -377,7 +386,7 @@ vmm_close(struct vmm_session *s)
 		host_spin_lock(&vmm.table_lock);
 		vm = s->vms;
 		if (vm != NULL)
-			sync_add(&vm->refs, 1);
+			sync_add(&vm->slot->refs, 1);
 		host_spin_unlock(&vmm.table_lock);
 		if (vm == NULL)
 			return;
@@ -416,14 +425,15 @@ vmm_ioctl_create(struct vmm_session *s, struct vm_create_params *p)
 int
 vmm_ioctl_term(struct vmm_session *s, struct vm_terminate_params *p)
 {
-	struct vm *vm;
+	struct vm *vm = table_get(p->vtp_vm_id);
+	struct host_caller c;
 	int err;
 
 	(void)s;
-	err = vm_get(p->vtp_vm_id, true, &vm);
-	if (err)
-		return err;
-	err = vm_end(vm);
+	if (vm == NULL)
+		return -ENOENT;
+	host_caller(&c);
+	err = caller_may(vm, &c) ? vm_end(vm) : -EPERM;
 	vm_put(vm);
 	return err;
 }
@@ -457,82 +467,35 @@ vmm_ioctl_info(struct vmm_session *s, struct vm_info_params *p)
 	uint64_t uaddr = (uint64_t)(uintptr_t)p->vip_info;
 	size_t want = 0, room = p->vip_size / sizeof(result);
 	struct vm *vm;
-	uint32_t id;
+	unsigned int i;
 	int err = 0;
 
 	(void)s;
 	host_caller(&c);
-	for (id = 0; (vm = table_next(id, &c)) != NULL; vm_put(vm)) {
-		id = vm->id;
+	for (i = 0; (vm = table_next(&i, &c)) != NULL; vm_put(vm))
 		want++;
-	}
 	p->vip_info_ct = 0;
 	if (p->vip_size < want * sizeof(result)) {
 		p->vip_size = want * sizeof(result);
 		return 0;
 	}
-	for (id = 0; err == 0 && p->vip_info_ct < room &&
-	    (vm = table_next(id, &c)) != NULL; vm_put(vm)) {
-		id = vm->id;
+	for (i = 0; err == 0 && p->vip_info_ct < room &&
+	    (vm = table_next(&i, &c)) != NULL; vm_put(vm)) {
 		info_fill(vm, &result);
-		err = host_copy_out(uaddr + p->vip_info_ct * sizeof(result),
+		err = host_copy_out_few(uaddr + p->vip_info_ct * sizeof(result),
 		    &result, sizeof(result));
 		p->vip_info_ct++;
 	}
 	return err;
 }
 
-/* A VM whose id did not reach its creator must not stay. */
-static void
-create_undo(const struct vm_create_params *p)
+void
+vm_create_undo(const struct vm_create_params *p)
 {
-	struct vm *vm;
+	struct vm *vm = table_get(p->vcp_id);
 
-	if (vm_get(p->vcp_id, false, &vm) == 0) {
+	if (vm != NULL) {
 		vm_end(vm);
 		vm_put(vm);
 	}
-}
-
-/* Copy in, check, dispatch, copy out: what every ioctl does. */
-static int
-ioctl_call(struct vmm_session *s, const struct ioctl_desc *d, void *arg,
-    uint64_t uarg)
-{
-	int err;
-
-	err = host_copy_in(arg, uarg, d->size);
-	if (err == 0 && d->check != NULL)
-		err = d->check(arg);
-	if (err == 0)
-		err = d->handler(s, arg);
-	if (err || !(d->dir & IOCTL_DIR_OUT))
-		return err;
-	err = host_copy_out(uarg, arg, d->size);
-	if (err && d->cmd == VMM_IOC_CREATE)
-		create_undo(arg);
-	return err;
-}
-
-/* Arguments up to this many bytes live on the stack. */
-#define IOCTL_ON_STACK	64
-
-int
-vmm_ioctl(struct vmm_session *s, unsigned int cmd, uint64_t uarg)
-{
-	const struct ioctl_desc *d = ioctl_find(cmd);
-	uint64_t small[IOCTL_ON_STACK / sizeof(uint64_t)];
-	void *arg;
-	int err;
-
-	if (d == NULL)
-		return -ENOTTY;
-	if (d->size <= sizeof(small))
-		return ioctl_call(s, d, small, uarg);
-	arg = host_alloc(d->size);
-	if (arg == NULL)
-		return -ENOMEM;
-	err = ioctl_call(s, d, arg, uarg);
-	host_free(arg);
-	return err;
 }

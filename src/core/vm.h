@@ -7,11 +7,11 @@
  *   vmm.lock (mutex)        virtualisation on and off, the count of vCPUs
  *   [address-space locks of the host]
  *   vm.mem_lock (mutex)     second-stage tables and protections
- *   vmm.table_lock (spin)   ids, the table of VMs, the sessions' lists
+ *   vmm.table_lock (spin)   changes of the table of VMs, the sessions' lists
  *
- * References: a VM starts with one reference, held by the list; every ioctl
+ * References: a VM starts with one reference, held by the table; every ioctl
  * takes one for its duration. Delisting (TERM, the last close, the end of the
- * creator) drops the list's. vCPUs live and die
+ * creator) drops the table's. vCPUs live and die
  * with their VM. An ioctl that finds vm->dying set reports ENOENT.
  */
 #ifndef CORE_VM_H
@@ -44,6 +44,16 @@ struct vmm_session {
 	struct vm *vms;		/* through vm.session_next; table_lock */
 };
 
+/*
+ * A place in the table of VMs. Places stay where they are, so looking for a VM
+ * takes no lock: a reference that is not yet zero, and whose VM it was.
+ */
+struct vm_slot {
+	uint32_t id;		/* of the VM that is listed here; 0: none; sync_* */
+	uint32_t refs;		/* sync_*; see the top of this file */
+	struct vm *vm;		/* NULL: free; written without references */
+} __attribute__((aligned(64)));
+
 /* A piece of guest-physical memory; constant between init and fini. */
 struct vm_range {
 	uint64_t gpa, size;	/* bytes, multiples of 4 KiB */
@@ -67,12 +77,11 @@ struct vm {
 	uint64_t tsc_start;	/* host TSC at creation: the guest's zero */
 	uint64_t ns_start;	/* host_ns() then */
 
-	/* table_lock */
-	struct vm *next;	/* in its bucket of the table */
-	struct vm *session_next;
-	struct vmm_session *session;
+	struct vm_slot *slot;	/* in the table; constant once it is there */
 
-	uint32_t refs;		/* sync_*; see the top of this file */
+	/* table_lock */
+	struct vm *session_next, **session_link;	/* *session_link is this VM */
+
 	uint32_t dying;		/* sync_*; set once, by TERM or close */
 	uint32_t orphaned;	/* sync_*; set once, when the creator is gone */
 	struct host_work orphan_work;
@@ -236,24 +245,19 @@ const struct backend *vmm_backend(void);
  */
 int	vmm_open(struct vmm_session *s);
 void	vmm_close(struct vmm_session *s);
-/* Any ioctl: copies in, checks, dispatches, copies out (generated table).
- * 0 or a negative errno; -ENOTTY for an unknown command. May sleep. */
+/* ioctl.c: any of them. 0 or a negative errno; -ENOTTY: no such command.
+ * May sleep. */
 int	vmm_ioctl(struct vmm_session *s, unsigned int cmd, uint64_t uarg);
 
 /*
- * The VM named id, if the caller may use it, with a reference.
+ * The VM named id, if it is the caller's, with a reference.
  * -ENOENT: none; -EPERM: another user's.
  */
-int	vm_get(uint32_t id, bool admin_too, struct vm **vm);
+int	vm_get(uint32_t id, struct vm **vm);
 void	vm_put(struct vm *vm);
-/*
- * The same and its vCPU, with vcpu.lock held; a vCPU that is running is made
- * to leave RUN first. -ENOENT, -EPERM, -EINTR. May sleep.
- */
-int	vcpu_acquire(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **v);
-/* The same for RUN, which waits until another RUN has returned by itself. */
-int	vcpu_acquire_to_run(uint32_t vm_id, uint32_t vcpu_id, struct vcpu **v);
-void	vcpu_release(struct vcpu *v);
+/* A VM whose id did not reach its creator must not stay. */
+struct vm_create_params;
+void	vm_create_undo(const struct vm_create_params *p);
 
 /* For statistics: every VM the caller may see, under a reference each. */
 void	vmm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg);
@@ -276,6 +280,8 @@ void	vm_orphan(struct vm *vm);
 
 /* Flush every vCPU's second-stage translations and wait; mem_lock. */
 void	vm_flush(struct vm *vm);
+/* Leave the guest to look at what has just been stored. */
+void	vcpu_kick(struct vcpu *v);
 /* Set request bits and make the vCPU leave the guest to see them. */
 void	vcpu_request(struct vcpu *v, uint32_t bits);
 

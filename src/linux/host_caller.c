@@ -69,14 +69,19 @@ host_copy_in_few(void *dst, uint64_t uaddr, size_t len)
 {
 	const u8 __user *from = u64_to_user_ptr(uaddr);
 	u8 *to = dst;
+	size_t i;
 
 	might_fault();
 	if (!user_read_access_begin(from, len))
 		return -EFAULT;
-	for (; len >= sizeof(u64); from += sizeof(u64), to += sizeof(u64), len -= sizeof(u64))
-		unsafe_get_user(*(u64 *)to, (const u64 __user *)from, fault);
-	for (; len != 0; from++, to++, len--)
-		unsafe_get_user(*to, from, fault);
+	for (i = 0; i + sizeof(u64) <= len; i += sizeof(u64))
+		unsafe_get_user(*(u64 *)(to + i), (const u64 __user *)(from + i), fault);
+	if (len & sizeof(u32)) {
+		unsafe_get_user(*(u32 *)(to + i), (const u32 __user *)(from + i), fault);
+		i += sizeof(u32);
+	}
+	for (; i < len; i++)
+		unsafe_get_user(to[i], from + i, fault);
 	user_read_access_end();
 	return 0;
 fault:
@@ -89,14 +94,19 @@ host_copy_out_few(uint64_t uaddr, const void *src, size_t len)
 {
 	u8 __user *to = u64_to_user_ptr(uaddr);
 	const u8 *from = src;
+	size_t i;
 
 	might_fault();
 	if (!user_write_access_begin(to, len))
 		return -EFAULT;
-	for (; len >= sizeof(u64); from += sizeof(u64), to += sizeof(u64), len -= sizeof(u64))
-		unsafe_put_user(*(const u64 *)from, (u64 __user *)to, fault);
-	for (; len != 0; from++, to++, len--)
-		unsafe_put_user(*from, to, fault);
+	for (i = 0; i + sizeof(u64) <= len; i += sizeof(u64))
+		unsafe_put_user(*(const u64 *)(from + i), (u64 __user *)(to + i), fault);
+	if (len & sizeof(u32)) {
+		unsafe_put_user(*(const u32 *)(from + i), (u32 __user *)(to + i), fault);
+		i += sizeof(u32);
+	}
+	for (; i < len; i++)
+		unsafe_put_user(from[i], to + i, fault);
 	user_write_access_end();
 	return 0;
 fault:

@@ -11,32 +11,32 @@
 #include "host_user.h"
 #include "ioctls.h"
 
-static struct vmm_session *called_with;
+static void *called_with;
 static void *called_arg;
 static int called;		/* number of the last ioctl */
 
-#define HANDLER(name, number, type)					\
+#define HANDLER(name, number, type, with)				\
 int									\
-vmm_ioctl_##name(struct vmm_session *session, struct type *p)		\
+vmm_ioctl_##name(struct with *context, struct type *p)			\
 {									\
-	called_with = session;						\
+	called_with = context;						\
 	called_arg = p;							\
 	called = number;						\
 	return -(number);						\
 }
-HANDLER(create, 1, vm_create_params)
-HANDLER(run, 2, vm_run_params)
-HANDLER(info, 3, vm_info_params)
-HANDLER(term, 4, vm_terminate_params)
-HANDLER(resetcpu, 5, vm_resetcpu_params)
-HANDLER(intr, 6, vm_intr_params)
-HANDLER(readregs, 7, vm_rwregs_params)
-HANDLER(writeregs, 8, vm_rwregs_params)
-HANDLER(readvmparams, 9, vm_rwvmparams_params)
-HANDLER(writevmparams, 10, vm_rwvmparams_params)
-HANDLER(mprotect_ept, 11, vm_mprotect_ept_params)
-HANDLER(refused, 32, vm_refused_params)
-HANDLER(exitregs, 33, vm_exitregs_params)
+HANDLER(create, 1, vm_create_params, vmm_session)
+HANDLER(run, 2, vm_run_params, vcpu)
+HANDLER(info, 3, vm_info_params, vmm_session)
+HANDLER(term, 4, vm_terminate_params, vmm_session)
+HANDLER(resetcpu, 5, vm_resetcpu_params, vcpu)
+HANDLER(intr, 6, vm_intr_params, vcpu)
+HANDLER(readregs, 7, vm_rwregs_params, vcpu)
+HANDLER(writeregs, 8, vm_rwregs_params, vcpu)
+HANDLER(readvmparams, 9, vm_rwvmparams_params, vcpu)
+HANDLER(writevmparams, 10, vm_rwvmparams_params, vcpu)
+HANDLER(mprotect_ept, 11, vm_mprotect_ept_params, vcpu)
+HANDLER(refused, 32, vm_refused_params, vcpu)
+HANDLER(exitregs, 33, vm_exitregs_params, vcpu)
 
 /* These tests need no memory.c. */
 bool
@@ -54,13 +54,19 @@ static const struct {
 	uint32_t cmd;
 	uint16_t size;
 	bool out;
+	uint8_t vcpu;	/* what the handler needs of it */
 } commands[] = {
-	{ 0xc5005601, 1280, true }, { 0xc0205602, 32, true },
-	{ 0xc0185603, 24, true }, { 0x40045604, 4, false },
-	{ 0x42405605, 576, false }, { 0x400c5606, 12, false },
-	{ 0xc2485607, 584, true }, { 0x42485608, 584, false },
-	{ 0xc0205609, 32, true }, { 0x4020560a, 32, false },
-	{ 0x4020560b, 32, false },
+	{ 0xc5005601, 1280, true, IOCTL_VCPU_NONE },
+	{ 0xc0205602, 32, true, IOCTL_VCPU_RUN },
+	{ 0xc0185603, 24, true, IOCTL_VCPU_NONE },
+	{ 0x40045604, 4, false, IOCTL_VCPU_NONE },
+	{ 0x42405605, 576, false, IOCTL_VCPU_LOCKED },
+	{ 0x400c5606, 12, false, IOCTL_VCPU_FOUND },	/* while RUN goes on */
+	{ 0xc2485607, 584, true, IOCTL_VCPU_LOCKED },
+	{ 0x42485608, 584, false, IOCTL_VCPU_LOCKED },
+	{ 0xc0205609, 32, true, IOCTL_VCPU_FOUND },
+	{ 0x4020560a, 32, false, IOCTL_VCPU_FOUND },
+	{ 0x4020560b, 32, false, IOCTL_VCPU_LOCKED },
 };
 #define COMMANDS	((int)(sizeof(commands) / sizeof(commands[0])))
 
@@ -77,6 +83,7 @@ START_TEST(command_has_size_direction_and_handler)
 {
 	const struct ioctl_desc *d = ioctl_find(commands[_i].cmd);
 	struct vmm_session *session = (struct vmm_session *)&d;
+	struct vcpu *v = (struct vcpu *)(&d + 1);
 	char arg[IOCTL_ARG_MAX];
 
 	ck_assert_ptr_nonnull(d);
@@ -86,9 +93,10 @@ START_TEST(command_has_size_direction_and_handler)
 	ck_assert_uint_eq(d->dir, IOCTL_DIR_IN |
 	    (commands[_i].out ? IOCTL_DIR_OUT : 0));
 	ck_assert(strncmp(d->name, "VMM_IOC_", 8) == 0);
-	ck_assert_int_eq(d->handler(session, arg), -(_i + 1));
+	ck_assert_uint_eq(d->vcpu, commands[_i].vcpu);
+	ck_assert_int_eq(d->handler(session, v, arg), -(_i + 1));
 	ck_assert_int_eq(called, _i + 1);
-	ck_assert_ptr_eq(called_with, session);
+	ck_assert_ptr_eq(called_with, d->vcpu == IOCTL_VCPU_NONE ? (void *)session : v);
 	ck_assert_ptr_eq(called_arg, arg);
 }
 END_TEST
@@ -112,6 +120,8 @@ START_TEST(any_other_command_is_unknown)
 		}
 	}
 	ck_assert_uint_eq(found, COMMANDS + EXTENSIONS);
+	for (number = 0; number < 0x10000; number++)
+		ck_assert_ptr_null(ioctl_find(number));
 }
 END_TEST
 
@@ -133,7 +143,8 @@ START_TEST(extensions_are_out_of_the_way)
 		ck_assert_ptr_nonnull(d);
 		ck_assert_str_eq(d->name, extensions[i].name);
 		ck_assert_uint_eq(d->size, extensions[i].size);
-		ck_assert_int_eq(d->handler(NULL, NULL), -32 - i);
+		ck_assert_uint_eq(d->vcpu, IOCTL_VCPU_LOCKED);
+		ck_assert_int_eq(d->handler(NULL, NULL, NULL), -32 - i);
 	}
 }
 END_TEST

@@ -70,6 +70,7 @@ def _ioctl(tables: Tables, item: Ioctl, row: Map) -> Article:
     parts += table("and of all", ("errno", "when"), (
         (error.errno, plain(doc)) for error in tables.ioctls.errors for doc in error.docs))
     parts += part("done by", f"vmm_ioctl_{item.handler}() in src/core")
+    parts += part("vCPU", item.vcpu if item.vcpu != "none" else "")
     if item.extension:
         parts += part("extension", "OpenBSD's vmm(4) does not have it.")
     parts += part("manual", "vmm(4)")
