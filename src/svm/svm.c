@@ -536,12 +536,31 @@ decode_cr(const struct vmcb *vmcb, struct exit_info *x)
 	x->cr.gpr = vmcb->exitinfo1 & VMCB_CRINFO_GPR_MASK;
 }
 
-/* Has the quick exit's handler all that it needs? */
-static bool
-exit_is_complete(const struct exit_info *x, const struct exit_policy *p)
+/* The length, where the CPU does not tell it but a fetch is remembered. */
+static uint8_t
+known_length(struct vcpu *v, const struct exit_policy *p)
 {
-	return x->insn_len != 0 && (!p->operands || x->cr.valid) &&
-	    x->interrupted.type == EVENT_NONE;
+	struct fetch_state now;
+	const struct insn *insn;
+
+	svm_fetch_state(v, &now);
+	insn = insn_cache_find(&v->insns, v->gpr[VCPU_REGS_RIP], &now, p->insns);
+	return insn != NULL ? insn->length : 0;
+}
+
+/* Can it be handled at once? Then v->exit has all that the handler needs. */
+static enum enter_result
+quick_or_not(struct vcpu *v)
+{
+	struct exit_info *x = &v->exit;
+	const struct exit_policy *p = &exit_policy[x->kind];
+
+	if (!p->quick || x->interrupted.type != EVENT_NONE ||
+	    (p->operands && !x->cr.valid))
+		return ENTER_EXIT;
+	if (x->insn_len == 0)
+		x->insn_len = known_length(v, p);
+	return x->insn_len != 0 ? ENTER_QUICK : ENTER_EXIT;
 }
 
 /* Fill v->exit. */
@@ -695,7 +714,6 @@ enter(struct vcpu *v)
 	struct svm_cpu *c = &svm.cpu[v->stay.cpu];
 	struct svm_vcpu *s = svm_vcpu(v);
 	struct vmcb *vmcb = s->vmcb;
-	const struct exit_policy *p;
 
 	vmcb->rax = v->gpr[VCPU_REGS_RAX];
 	vmcb->rsp = v->gpr[VCPU_REGS_RSP];
@@ -721,8 +739,7 @@ enter(struct vcpu *v)
 	vmcb->tlb_control = VMCB_TLB_NONE;
 	vmcb->clean = svm.caps.clean_bits ? VMCB_CLEAN_ALL : 0;
 	decode_exit(v);
-	p = &exit_policy[v->exit.kind];
-	return p->quick && exit_is_complete(&v->exit, p) ? ENTER_QUICK : ENTER_EXIT;
+	return quick_or_not(v);
 }
 
 static const struct guest_ops ops = {
