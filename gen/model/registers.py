@@ -109,6 +109,12 @@ class Group:
     def mask(self) -> str:
         return f"VM_RWREGS_{self.name.upper()}" if self.member else "0"
 
+    @property
+    def checked(self) -> tuple[Register, ...]:
+        """Those whose values a client can get wrong."""
+        return tuple(register for register in self.registers
+                     if self.member and register.check != "none")
+
 
 @dataclass(frozen=True)
 class Registers:

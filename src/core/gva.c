@@ -127,8 +127,10 @@ entry_read(struct walk *w, uint64_t at, uint64_t *entry)
 	struct host_user_word *word = &w->trace.word[w->trace.n++];
 	int err;
 
-	err = memory_read_at(w->vm, at & ~7ULL, &word->value,
-	    sizeof(word->value), &word->addr);
+	err = memory_place(w->vm, at & ~7ULL, STAGE2_R, &word->addr);
+	if (err == 0)
+		err = host_copy_in_few(&word->value, word->addr,
+		    sizeof(word->value));
 	if (err)
 		return err;
 	*entry = w->entry_size == 8 ? word->value :

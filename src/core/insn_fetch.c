@@ -61,7 +61,9 @@ fetch_more(struct vcpu *v, struct fetch *f, struct guest_fault *fault)
 	page = PAGE_SIZE_4K - (gva & (PAGE_SIZE_4K - 1));
 	if (len > page)
 		len = page;
-	err = memory_read_at(v->vm, gpa, f->bytes + f->n, len, &f->addr);
+	err = memory_place(v->vm, gpa, STAGE2_R, &f->addr);
+	if (err == 0)
+		err = host_copy_in_few(f->bytes + f->n, f->addr, len);
 	if (err)
 		return err;
 	f->n += len;

@@ -474,6 +474,25 @@ mem_owner_gone(void *arg)
 
 /* --- The driver's own accesses -------------------------------------------- */
 
+/* Reading is always allowed. */
+static bool
+allowed(const struct vm *vm, uint64_t gpa, unsigned int access)
+{
+	return access == STAGE2_R || (access & ~prot_at(vm, gpa)) == 0;
+}
+
+int
+memory_place(const struct vm *vm, uint64_t gpa, unsigned int access,
+    uint64_t *addr)
+{
+	const struct vm_range *r = memory_range(vm, gpa);
+
+	if (r == NULL || !allowed(vm, gpa, access))
+		return -EFAULT;
+	*addr = r->hva + (gpa - r->gpa);
+	return 0;
+}
+
 /*
  * The next piece of an access that lies in one range, and where that is in
  * the creator; 0: not memory, or refused.
@@ -491,7 +510,7 @@ piece(const struct vm *vm, uint64_t gpa, size_t len, unsigned int access,
 	if (len > left)
 		len = (size_t)left;
 	for (at = gpa & ~(PAGE_SIZE_4K - 1); at < gpa + len; at += PAGE_SIZE_4K)
-		if (access & ~prot_at(vm, at))
+		if (!allowed(vm, at, access))
 			return 0;
 	*hva = r->hva + (gpa - r->gpa);
 	return len;
@@ -535,18 +554,6 @@ memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
 }
 
 int
-memory_read_at(struct vm *vm, uint64_t gpa, void *buf, size_t len,
-    uint64_t *addr)
-{
-	const struct vm_range *r = memory_range(vm, gpa);
-
-	if (r == NULL)
-		return -EFAULT;
-	*addr = r->hva + (gpa - r->gpa);
-	return host_copy_in_few(buf, *addr, len);
-}
-
-int
 memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 {
 	const uint8_t *from = buf;
@@ -574,7 +581,7 @@ memory_cmpxchg(struct vm *vm, uint64_t gpa, unsigned int size, uint64_t *old,
 	uint64_t hva;
 
 	if ((size != 4 && size != 8) || gpa % size != 0 ||
-	    piece(vm, gpa, size, STAGE2_R | STAGE2_W, &hva) != size)
+	    memory_place(vm, gpa, STAGE2_R | STAGE2_W, &hva))
 		return -EFAULT;
 	return host_cmpxchg_user(hva, size, old, new);
 }

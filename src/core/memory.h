@@ -58,11 +58,12 @@ int	memory_protect(struct vm *vm, uint64_t gpa, uint64_t size,
 int	memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len);
 int	memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);
 /*
- * As memory_read(), of bytes in one page; *addr is where the creator has them.
- * There they are for as long as the VM lives: ranges do not move, and reading
- * is never refused.
+ * Where the creator has gpa, and with it the rest of that page, if this access
+ * (STAGE2_* bits) is allowed there; for copies of a few words. For reading that
+ * stays true as long as the VM lives: ranges do not move, and MPROTECT_EPT does
+ * not refuse it. -EFAULT.
  */
-int	memory_read_at(struct vm *vm, uint64_t gpa, void *buf, size_t len,
+int	memory_place(const struct vm *vm, uint64_t gpa, unsigned int access,
 	    uint64_t *addr);
 /* As host_cmpxchg_user(), on guest-physical memory. */
 int	memory_cmpxchg(struct vm *vm, uint64_t gpa, unsigned int size,

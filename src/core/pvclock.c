@@ -98,60 +98,81 @@ pvclock_due(struct vcpu *v)
 	    cpu_rdtsc() - v->pvclock.published > v->pvclock.period;
 }
 
-/* The version is odd while the rest is written: the guest then waits. */
 static void
+time_now(struct vcpu *v, struct pvclock_page *p)
+{
+	const uint32_t khz = host_tsc_khz();
+	const uint64_t tsc = cpu_rdtsc();
+
+	memset(p, 0, sizeof(*p));
+	v->pvclock.published = tsc;
+	v->pvclock.period = (uint64_t)khz * 1000;
+	p->tsc_timestamp = tsc + v->tsc_offset;
+	p->system_time = host_ns() - v->vm->ns_start;
+	if (khz != 0)
+		scale(khz, &p->tsc_to_system_mul, &p->tsc_shift);
+	/* Only then may the guest compare two vCPUs' clocks. */
+	if (host_tsc_stable() && v->vm->ncpus == 1)
+		p->flags = PVCLOCK_TSC_STABLE;
+}
+
+/* The version is odd while the rest is written: the guest then waits. */
+static int
 publish_time(struct vcpu *v, uint64_t gpa)
 {
 	struct pvclock_page p;
-	uint32_t version, khz = host_tsc_khz();
-	uint64_t tsc;
+	uint64_t addr;
+	int err;
 
-	memset(&p, 0, sizeof(p));
-	tsc = cpu_rdtsc();
-	v->pvclock.published = tsc;
-	v->pvclock.period = (uint64_t)khz * 1000;
-	p.tsc_timestamp = tsc + v->tsc_offset;
-	p.system_time = host_ns() - v->vm->ns_start;
-	if (khz != 0)
-		scale(khz, &p.tsc_to_system_mul, &p.tsc_shift);
-	/* Only then may the guest compare two vCPUs' clocks. */
-	if (host_tsc_stable() && v->vm->ncpus == 1)
-		p.flags = PVCLOCK_TSC_STABLE;
-
-	version = sync_add(&v->pvclock.version, 1);
-	p.version = version * 2 - 1;
-	if (memory_write(v->vm, gpa, &p.version, sizeof(p.version)))
-		return;		/* not there now: again with the next update */
-	sync_full();
-	memory_write(v->vm, gpa + sizeof(p.version), &p.pad0,
-	    sizeof(p) - sizeof(p.version));
-	sync_full();
+	time_now(v, &p);
+	err = memory_place(v->vm, gpa, STAGE2_W, &addr);
+	if (err)
+		return err;
+	p.version = sync_add(&v->pvclock.version, 1) * 2 - 1;
+	err = host_copy_out_few(addr, &p.version, sizeof(p.version));
+	sync_stores();
+	if (err == 0)
+		err = host_copy_out_few(addr + sizeof(p.version), &p.pad0,
+		    sizeof(p) - sizeof(p.version));
+	sync_stores();
 	p.version++;
-	memory_write(v->vm, gpa, &p.version, sizeof(p.version));
+	if (err == 0)
+		err = host_copy_out_few(addr, &p.version, sizeof(p.version));
+	return err;
 }
 
-static void
+static int
 publish_wall(struct vcpu *v)
 {
 	uint64_t start = host_wall_ns() - (host_ns() - v->vm->ns_start);
 	struct pvclock_wall w;
+	uint64_t addr;
+	int err;
 
-	v->pvclock.wall_due = false;
 	w.version = 2;
 	w.sec = (uint32_t)(start / NS_PER_SECOND);
 	w.nsec = (uint32_t)(start % NS_PER_SECOND);
-	memory_write(v->vm, v->pvclock.wall_gpa, &w, sizeof(w));
+	err = memory_place(v->vm, v->pvclock.wall_gpa, STAGE2_W, &addr);
+	return err ? err : host_copy_out_few(addr, &w, sizeof(w));
 }
 
-void
+bool
 pvclock_publish(struct vcpu *v)
 {
+	bool due = false;
 	uint64_t gpa;
 
 	sync_store(&v->pvclock.dirty, false);
 	gpa = sync_load(&v->pvclock.gpa);
-	if (gpa & PVCLOCK_ENABLE)
-		publish_time(v, gpa & PVCLOCK_ADDRESS);
-	if (v->pvclock.wall_due)
-		publish_wall(v);
+	/* What fails where it may sleep, fails. */
+	if ((gpa & PVCLOCK_ENABLE) && publish_time(v, gpa & PVCLOCK_ADDRESS) &&
+	    v->loaded) {
+		sync_store(&v->pvclock.dirty, true);
+		due = true;
+	}
+	if (v->pvclock.wall_due) {
+		v->pvclock.wall_due = publish_wall(v) && v->loaded;
+		due |= v->pvclock.wall_due;
+	}
+	return !due;
 }

@@ -20,7 +20,12 @@ bool	pvclock_set_wall(struct vcpu *v, uint64_t gpa);
 
 /* Does the next entry want pvclock_publish() first? */
 bool	pvclock_due(struct vcpu *v);
-/* Bring the guest's structures up to date. May sleep; vcpu.lock. */
-void	pvclock_publish(struct vcpu *v);
+/*
+ * Bring the guest's structures up to date; vcpu.lock. False: it is still due,
+ * because a page of the creator has to be waited for, which only happens
+ * during a stay in the guest. Otherwise it may sleep, and a page that cannot
+ * be written to is left alone until the next update. Interrupts may be off.
+ */
+bool	pvclock_publish(struct vcpu *v);
 
 #endif /* CORE_PVCLOCK_H */

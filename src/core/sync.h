@@ -32,6 +32,8 @@ sync_get(uint32_t *refs)
 	return false;
 }
 
+/* Stores before it are seen before stores after it. */
+#define sync_stores()		__atomic_thread_fence(__ATOMIC_RELEASE)
 /* Full barrier: orders a store before a later load. */
 #define sync_full()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 

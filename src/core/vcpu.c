@@ -285,36 +285,50 @@ static const uint8_t canonical_bases[] = {
 	VCPU_REGS_FS, VCPU_REGS_GS, VCPU_REGS_LDTR, VCPU_REGS_TR,
 };
 
-/*
- * Does the whole make sense: values the guest could have loaded, and a
- * paging mode that exists. Registers outside `groups` keep their value.
- */
+/* Could the guest have loaded what the client gives these groups? */
 static bool
-regs_ok(struct vcpu *v, uint64_t groups, const struct vcpu_reg_state *r)
+values_ok(uint64_t groups, const struct vcpu_reg_state *r)
 {
-	const struct backend *b = vmm_backend();
-	uint64_t cr0, cr4, efer, value;
-	bool lma;
-	unsigned int i;
+	const struct reg_group *g;
+	const struct reg_desc *d;
+	uint64_t value;
+	size_t i;
 
-	for (i = 0; i < REG_COUNT; i++) {
-		const struct reg_desc *d = &reg_table[i];
-
-		if (!(d->group & groups))
+	for (g = reg_groups; g < reg_groups + REG_GROUPS; g++) {
+		if (!(g->group & groups))
 			continue;
-		memcpy(&value, (const uint8_t *)r + d->offset, sizeof(value));
-		if (!reg_value_ok(d, value))
-			return false;
-	}
-	if (groups & VM_RWREGS_SREGS) {
-		for (i = 0; i < sizeof(canonical_bases); i++) {
-			if (!arch_canonical(r->vrs_sregs[canonical_bases[i]].vsi_base))
+		for (i = 0; i < g->n; i++) {
+			d = &reg_table[g->checked[i]];
+			memcpy(&value, (const uint8_t *)r + d->offset,
+			    sizeof(value));
+			if (!reg_value_ok(d, value))
 				return false;
 		}
-		if (!arch_canonical(r->vrs_gdtr.vsi_base) ||
-		    !arch_canonical(r->vrs_idtr.vsi_base))
+	}
+	return true;
+}
+
+static bool
+bases_ok(const struct vcpu_reg_state *r)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(canonical_bases); i++) {
+		if (!arch_canonical(r->vrs_sregs[canonical_bases[i]].vsi_base))
 			return false;
 	}
+	return arch_canonical(r->vrs_gdtr.vsi_base) &&
+	    arch_canonical(r->vrs_idtr.vsi_base);
+}
+
+/* A paging mode that exists, with what stays of the registers. */
+static bool
+paging_ok(struct vcpu *v, uint64_t groups, const struct vcpu_reg_state *r)
+{
+	const struct backend *b = vmm_backend();
+	uint64_t cr0, cr4, efer;
+	bool lma;
+
 	cr0 = groups & VM_RWREGS_CRS ? r->vrs_crs[VCPU_REGS_CR0] :
 	    b->reg_get(v, REG_CR0);
 	cr4 = groups & VM_RWREGS_CRS ? r->vrs_crs[VCPU_REGS_CR4] :
@@ -324,6 +338,18 @@ regs_ok(struct vcpu *v, uint64_t groups, const struct vcpu_reg_state *r)
 	lma = (cr0 & ARCH_CR0_PG) && (efer & ARCH_EFER_LME);
 	return lma == !!(efer & ARCH_EFER_LMA) &&
 	    (!lma || (cr4 & ARCH_CR4_PAE));
+}
+
+/* Registers outside `groups` keep their value. */
+static bool
+regs_ok(struct vcpu *v, uint64_t groups, const struct vcpu_reg_state *r)
+{
+	if (!values_ok(groups, r))
+		return false;
+	if ((groups & VM_RWREGS_SREGS) && !bases_ok(r))
+		return false;
+	return !(groups & (VM_RWREGS_CRS | VM_RWREGS_MSRS)) ||
+	    paging_ok(v, groups, r);
 }
 
 int

@@ -54,12 +54,28 @@ vmx_op_regs_read(struct vcpu *v, uint64_t groups, struct vcpu_reg_state *vrs)
 	vmcs_end(v);
 }
 
+/*
+ * General registers are in struct vcpu; the VMCS follows them only where IF
+ * goes, and with it a shadow of STI.
+ */
+static bool
+needs_vmcs(const struct vcpu *v, uint64_t groups,
+    const struct vcpu_reg_state *vrs)
+{
+	return groups != VM_RWREGS_GPRS || (v->gpr[VCPU_REGS_RFLAGS] &
+	    ~vrs->vrs_gprs[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_IF);
+}
+
 void
 vmx_op_regs_write(struct vcpu *v, uint64_t groups,
     const struct vcpu_reg_state *vrs)
 {
 	const uint64_t *pdpte = &vrs->vrs_crs[VCPU_REGS_PDPTE0];
 
+	if (!needs_vmcs(v, groups, vrs)) {
+		vmx_regs_write(v, groups, vrs);
+		return;
+	}
 	if (!vmcs_begin(v))
 		return;
 	vmx_regs_write(v, groups, vrs);

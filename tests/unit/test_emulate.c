@@ -4,6 +4,7 @@
  * guest sees them: results, RIP, flags and exceptions.
  */
 #include "backend.h"
+#include "pvclock.h"
 #include "vmm_fixture.h"
 
 #define RIP	0x10000ULL
@@ -738,6 +739,59 @@ START_TEST(pvclock_on_a_protected_page)
 }
 END_TEST
 
+/*
+ * During a stay in the guest it is written if the page is there, and else due
+ * for when it can be waited for; so with the wall clock.
+ */
+START_TEST(pvclock_during_a_stay)
+{
+	struct vcpu *v = fixture_vcpu(&f);
+	uint32_t version, later;
+
+	ck_assert(wrmsr(0x4b564d01, 0x20101));
+	memcpy(&version, f.mem + 0x20100, 4);
+	v->loaded = true;
+	host_preempt_disable();
+	host_irq_disable();
+	ck_assert(pvclock_set(v, 0x20101));
+	ck_assert(pvclock_set_wall(v, 0x20200));
+	host_user.absent = true;
+	ck_assert(!pvclock_publish(v));
+	ck_assert(pvclock_due(v));
+	ck_assert_uint_eq(f.mem[0x20200], 0);
+	host_user.absent = false;
+	ck_assert(pvclock_publish(v));
+	ck_assert(!pvclock_due(v));
+	host_irq_enable();
+	host_preempt_enable();
+	v->loaded = false;
+	memcpy(&later, f.mem + 0x20100, 4);
+	ck_assert_uint_gt(later, version);
+	ck_assert_uint_eq(later & 1, 0);
+	ck_assert_uint_eq(f.mem[0x20200], 2);
+}
+END_TEST
+
+/* Refused is refused, wherever that is found: it is not due for ever. */
+START_TEST(pvclock_refused_during_a_stay)
+{
+	struct vm_mprotect_ept_params p = { .vmep_vm_id = f.vm,
+	    .vmep_sgpa = 0x20000, .vmep_size = 0x1000,
+	    .vmep_prot = VMM_PROT_READ };
+	struct vcpu *v = fixture_vcpu(&f);
+
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &p), 0);
+	ck_assert(pvclock_set(v, 0x20101));
+	v->loaded = true;
+	ck_assert(!pvclock_publish(v));
+	v->loaded = false;
+	ck_assert(pvclock_due(v));
+	ck_assert(pvclock_publish(v));
+	ck_assert(!pvclock_due(v));
+	ck_assert_uint_eq(f.mem[0x20100], 0);
+}
+END_TEST
+
 /* Every register of both banks and more: the rows decide, the host's are safe. */
 static struct {
 	uint32_t next, last;
@@ -1156,7 +1210,8 @@ main(void)
 		pvclock_tells_the_time,
 		pvclock_is_brought_up_to_date,
 		pvclock_of_a_single_vcpu_is_stable,
-		pvclock_on_a_protected_page,
+		pvclock_on_a_protected_page, pvclock_during_a_stay,
+		pvclock_refused_during_a_stay,
 		msr_sweep,
 		cr0_each_bit,
 		cr4_each_bit,

@@ -86,10 +86,14 @@ memory_read(struct vm *m, uint64_t gpa, void *buf, size_t len)
 }
 
 int
-memory_read_at(struct vm *m, uint64_t gpa, void *buf, size_t len, uint64_t *addr)
+memory_place(const struct vm *m, uint64_t gpa, unsigned int access, uint64_t *addr)
 {
+	(void)m;
+	(void)access;
+	if (!in_ram(gpa, 1))
+		return -EFAULT;
 	*addr = (uint64_t)(uintptr_t)(ram + gpa);
-	return memory_read(m, gpa, buf, len);
+	return 0;
 }
 
 int

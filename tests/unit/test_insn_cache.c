@@ -128,12 +128,8 @@ code(uint64_t at, const char *bytes, size_t n)
 static void
 start(void)
 {
-	struct vm *vm;
-
 	fixture_start(&f, 1);
-	ck_assert_int_eq(vm_get(f.vm, false, &vm), 0);
-	v = vm->vcpu[0];
-	vm_put(vm);
+	v = fixture_vcpu(&f);
 }
 
 static void

@@ -92,6 +92,18 @@ fixture_run(struct fixture *f, sim_code *guest, void *arg, uint16_t irq)
 	return err;
 }
 
+struct vcpu *
+fixture_vcpu(const struct fixture *f)
+{
+	struct vcpu *v;
+	struct vm *vm;
+
+	ck_assert_int_eq(vm_get(f->vm, false, &vm), 0);
+	v = vm->vcpu[f->run.vrp_vcpu_id];
+	vm_put(vm);
+	return v;
+}
+
 void
 fixture_regs(struct fixture *f, struct vcpu_reg_state *regs)
 {

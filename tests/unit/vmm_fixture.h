@@ -42,6 +42,8 @@ void	fixture_create_params(struct fixture *f, struct vm_create_params *p,
 /* RUN with `guest` inside; vrp_irq as given. The ioctl's result. */
 int	fixture_run(struct fixture *f, sim_code *guest, void *arg,
 	    uint16_t irq);
+/* The driver's own. */
+struct vcpu *fixture_vcpu(const struct fixture *f);
 /* The registers, all groups. */
 void	fixture_regs(struct fixture *f, struct vcpu_reg_state *regs);
 int	fixture_set_regs(struct fixture *f, uint64_t groups,
