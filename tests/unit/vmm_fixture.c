@@ -98,7 +98,7 @@ fixture_vcpu(const struct fixture *f)
 	struct vcpu *v;
 	struct vm *vm;
 
-	ck_assert_int_eq(vm_get(f->vm, false, &vm), 0);
+	ck_assert_int_eq(vm_get(f->vm, &vm), 0);
 	v = vm->vcpu[f->run.vrp_vcpu_id];
 	vm_put(vm);
 	return v;
