@@ -24,11 +24,9 @@ event_to_hw(const struct event *e)
 }
 
 void
-event_from_hw(uint32_t hw, uint32_t error, struct event *e)
+event_decode(uint32_t hw, uint32_t error, struct event *e)
 {
 	e->type = EVENT_NONE;
-	if (!(hw & ARCH_EVENT_V))
-		return;
 	e->vector = hw & ARCH_EVENT_VECTOR_MASK;
 	e->has_error = hw & ARCH_EVENT_EV;
 	e->error = e->has_error ? error : 0;

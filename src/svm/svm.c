@@ -71,6 +71,7 @@ static struct {
 	uint32_t max_asid;
 	bool	 la57;		/* the host's page tables have five levels */
 	bool	 has_xss;
+	uint32_t clean;		/* of a VMCB right after an exit */
 	bool	 tcg;		/* the CPU is QEMU's; see put_event() */
 	bool	 page_1g;	/* leaves of 1 GiB, nested ones too (APM 2 15.25) */
 	void	*msrpm, *iopm;	/* the same for every guest */
@@ -175,6 +176,7 @@ svm_attach(void)
 	err = svm_check_cpu();
 	if (err)
 		return err;
+	svm.clean = svm.caps.clean_bits ? VMCB_CLEAN_ALL : 0;
 	svm.la57 = cpu_read_cr4() & ARCH_CR4_LA57;
 	svm.has_xss = cpuid_host_has(CPUID_FEATURE_XSAVES);
 	svm.page_1g = cpuid_host_has(CPUID_FEATURE_PAGE1GB);
@@ -536,48 +538,12 @@ decode_cr(const struct vmcb *vmcb, struct exit_info *x)
 	x->cr.gpr = vmcb->exitinfo1 & VMCB_CRINFO_GPR_MASK;
 }
 
-/* The length, where the CPU does not tell it but a fetch is remembered. */
-static uint8_t
-known_length(struct vcpu *v, const struct exit_policy *p)
-{
-	struct fetch_state now;
-	const struct insn *insn;
-
-	svm_fetch_state(v, &now);
-	insn = insn_cache_find(&v->insns, v->gpr[VCPU_REGS_RIP], &now, p->insns);
-	return insn != NULL ? insn->length : 0;
-}
-
-/* Can it be handled at once? Then v->exit has all that the handler needs. */
-static enum enter_result
-quick_or_not(struct vcpu *v)
-{
-	struct exit_info *x = &v->exit;
-	const struct exit_policy *p = &exit_policy[x->kind];
-
-	if (!p->quick || x->interrupted.type != EVENT_NONE ||
-	    (p->operands && !x->cr.valid))
-		return ENTER_EXIT;
-	if (x->insn_len == 0)
-		x->insn_len = known_length(v, p);
-	return x->insn_len != 0 ? ENTER_QUICK : ENTER_EXIT;
-}
-
-/* Fill v->exit. */
+/* What the handlers of exits with something of their own want to know. */
 static void
-decode_exit(struct vcpu *v)
+decode_details(struct vcpu *v)
 {
 	const struct vmcb *vmcb = vmcb_of(v);
 	struct exit_info *x = &v->exit;
-
-	x->reason = vmcb->exitcode;
-	x->kind = svm_exit_kind(vmcb->exitcode);
-	svm_controls_renew(vmcb_of(v), x->kind);
-	x->info1 = vmcb->exitinfo1;
-	x->info2 = vmcb->exitinfo2;
-	x->bytes_len = 0;
-	x->insn_len = svm.caps.nrip_save ?
-	    insn_len_to(vmcb->rip, vmcb->nrip) : 0;
 
 	switch (x->kind) {
 	case EXIT_IO:
@@ -588,9 +554,6 @@ decode_exit(struct vcpu *v)
 		break;
 	case EXIT_CR_ACCESS:
 		decode_cr(vmcb, x);
-		break;
-	case EXIT_MSR:
-		x->msr.write = vmcb->exitinfo1 & 1;
 		break;
 	case EXIT_EXCEPTION_DB:
 		x->exc.vector = ARCH_EXC_DB;
@@ -604,6 +567,49 @@ decode_exit(struct vcpu *v)
 	default:
 		break;
 	}
+}
+
+/* The length, where the CPU does not tell it but a fetch is remembered. */
+static uint8_t
+known_length(struct vcpu *v, uint64_t insns)
+{
+	struct fetch_state now;
+	const struct insn *insn;
+
+	svm_fetch_state(v, &now);
+	insn = insn_cache_find(&v->insns, v->gpr[VCPU_REGS_RIP], &now, insns);
+	return insn != NULL ? insn->length : 0;
+}
+
+/* Fill v->exit. Quick exits, but for MOV CR, have nothing but a length. */
+static int
+decode_exit(struct vcpu *v)
+{
+	const struct vmcb *vmcb = vmcb_of(v);
+	struct exit_info *x = &v->exit;
+	const struct exit_policy *p;
+
+	x->reason = vmcb->exitcode;
+	x->kind = svm_exit_kind(vmcb->exitcode);
+	svm_controls_renew(vmcb_of(v), x->kind);
+	if (host_tracing(vmm_exit)) {
+		x->info1 = vmcb->exitinfo1;
+		x->info2 = vmcb->exitinfo2;
+	}
+	x->bytes_len = 0;
+	x->insn_len = svm.caps.nrip_save ?
+	    insn_len_to(vmcb->rip, vmcb->nrip) : 0;
+	x->msr.write = vmcb->exitinfo1 & 1;
+	p = &exit_policy[x->kind];
+	if (!p->quick || p->operands)
+		decode_details(v);
+	/* Where an event has not gone in, it comes first. */
+	if (!p->quick || x->interrupted.type != EVENT_NONE ||
+	    (p->operands && !x->cr.valid))
+		return ENTER_EXIT;
+	if (x->insn_len == 0)
+		x->insn_len = known_length(v, p->insns);
+	return x->insn_len != 0 ? ENTER_QUICK : ENTER_EXIT;
 }
 
 /* --- The world switch ------------------------------------------------------------------------ */
@@ -737,9 +743,8 @@ enter(struct vcpu *v)
 	/* For the next entry of this turn. */
 	vmcb->eventinj = 0;
 	vmcb->tlb_control = VMCB_TLB_NONE;
-	vmcb->clean = svm.caps.clean_bits ? VMCB_CLEAN_ALL : 0;
-	decode_exit(v);
-	return quick_or_not(v);
+	vmcb->clean = svm.clean;
+	return decode_exit(v);
 }
 
 static const struct guest_ops ops = {
