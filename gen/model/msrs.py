@@ -52,6 +52,8 @@ VMX_WRITE = 0x800
 SVM_BANKS = ((0x00000000, 0x0000), (0xC0000000, 0x0800), (0xC0010000, 0x1000))
 BANK_SIZE = 0x2000
 VENDORS = ("intel", "amd")
+# A context of VMX: the MSR passes on SVM only.
+SCE = "sce"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,15 @@ class Msr:
     def refused(self) -> bool:
         """A guest finds no difference between this and an MSR without a row."""
         return self.read == self.write == "fault"
+
+    @property
+    def exit_read(self) -> str:
+        """What the driver does about an access that exits."""
+        return "shadow" if self.vmx == SCE else self.read
+
+    @property
+    def exit_write(self) -> str:
+        return "emulate" if self.vmx == SCE else self.write
 
     @property
     def feature_constant(self) -> str:
@@ -125,9 +136,9 @@ class Msrs:
     vmx_open: tuple[Hole, ...]
 
     @property
-    def vmx_stay(self) -> tuple[Msr, ...]:
-        """Those that the driver switches on VMX."""
-        return tuple(msr for msr in self.msrs if msr.vmx == "stay")
+    def vmx_contexts(self) -> tuple[Msr, ...]:
+        """Those that the driver writes on VMX: in each stay, or in those with EFER.SCE."""
+        return tuple(msr for msr in self.msrs if msr.vmx in ("stay", SCE))
 
 
 def build(spec: Spec, errors: Errors) -> Msrs:
@@ -160,8 +171,8 @@ def build(spec: Spec, errors: Errors) -> Msrs:
         msrs=tuple(msrs),
         lookup=_lookup(msrs),
         slots=tuple(msr for msr in msrs if msr.slot),
-        readers=tuple(msr.name for msr in msrs if msr.read == "emulate"),
-        writers=tuple(msr.name for msr in msrs if msr.write == "emulate"),
+        readers=tuple(msr.name for msr in msrs if msr.exit_read == "emulate"),
+        writers=tuple(msr.name for msr in msrs if msr.exit_write == "emulate"),
         svm_open=_svm_open(msrs),
         vmx_open=_vmx_open(msrs),
     )
@@ -268,7 +279,7 @@ def _msr(row: Map, errors: Errors) -> Msr:
         write=row["write"],
         constant=constant,
         slot=("slot" in row or "shadow" in (row["read"], row["write"])
-              or context.get("vmx") == "stay"),
+              or context.get("vmx") in ("stay", "swapgs", SCE)),
         writable=row.get("writable", 0),
         reset=row.get("reset", 0),
         check=row.get("check", "none"),
@@ -317,7 +328,7 @@ def _vmx_open(msrs: list[Msr]) -> tuple[Hole, ...]:
     names: dict[int, list[str]] = {}
     for msr in msrs:
         place = _vmx_place(msr.index)
-        if place is None or "intel" not in msr.vendors or msr.vmx == "none":
+        if place is None or "intel" not in msr.vendors or msr.vmx in ("none", SCE):
             continue
         for policy, offset in ((msr.read, 0), (msr.write, VMX_WRITE)):
             if policy == "pass":

@@ -45,7 +45,7 @@ GUEST_FIELD_TWICE = Message("'{name}': VMCS field '{field}' is '{other}' too",
 NOT_SWITCHED = Message("'{name}': VMCS field '{field}' waits for {control}, which is {policy}",
                        "policy: required for {control} in controls.yaml")
 NO_MSR = Message("register '{name}': no MSR '{msr}'",
-                 "an MSR of msrs.yaml whose VMX context is stay")
+                 "an MSR of msrs.yaml whose VMX context is stay or swapgs")
 
 # What the world switches do by themselves: RAX, of which each vendor has another use, and what
 # the CPU switches. RDI holds the address meanwhile, and is loaded last.
@@ -242,7 +242,8 @@ def _vmx(row: Map, vmcs: _VmcsPlaces, msrs: Msrs, errors: Errors) -> tuple[str, 
         return (f"owned_read({field}, {shadow}, {owned})",
                 f"owned_write({field}, {shadow}, {owned}, value);")
     if "stay" in vmx:
-        if not any(msr.name == vmx["stay"] and msr.vmx == "stay" for msr in msrs.msrs):
+        if not any(msr.name == vmx["stay"] and msr.vmx in ("stay", "swapgs")
+                   for msr in msrs.msrs):
             errors.add(vmx, NO_MSR, "stay", name=name, msr=vmx["stay"])
         place = f"v->msr[MSR_SLOT_{vmx['stay'].upper()}]"
     elif "slot" in vmx:

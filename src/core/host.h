@@ -203,20 +203,34 @@ void	host_cpuset_kick_wait(struct host_cpuset *s);
  */
 void	host_call_on(unsigned int cpu, void (*fn)(void *arg), void *arg);
 
-/* What a CPU has to be given back after a guest, for the thread that runs. */
+/*
+ * What has to be given back after a guest: a CPU's own, the same for all its
+ * threads for as long as it is up, and a thread's.
+ */
 struct host_context {
 	uint64_t cr0;
-	uint64_t fs_base, gs_base, tr_base, gdt_base, idt_base;
-	uint16_t cs, ss, ds, es, fs, gs, ldtr, tr;
+	uint64_t gs_base, tr_base, gdt_base, idt_base;
+	uint16_t cs, ss, tr;
 	uint16_t gdt_limit, idt_limit;
+};
+struct host_thread {
+	uint64_t fs_base;
+	uint16_t ds, es, fs, gs, ldtr;
 };
 /*
  * Preemption off. Restoring brings back the selectors in DS, ES, FS, GS and
  * LDTR, FS's base, and the limits of GDT, IDT and TSS; the caller has seen to
- * the rest. The base that SWAPGS brings may be lost.
+ * the rest. If there is a selector in GS, the base that SWAPGS brings is lost.
  */
 void	host_context_save(struct host_context *c);
-void	host_context_restore(const struct host_context *c);
+void	host_thread_save(struct host_thread *t);
+void	host_context_restore(const struct host_context *c,
+	    const struct host_thread *t);
+/*
+ * The base that SWAPGS brings, which is the thread's: put in another, and what
+ * was there. Preemption off, interrupts on.
+ */
+uint64_t host_swapgs_base(uint64_t base);
 /* Bits of this CPU's CR4, which the host keeps a record of. Preemption off. */
 void	host_cr4_change(uint64_t set, uint64_t clear);
 

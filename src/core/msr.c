@@ -31,11 +31,41 @@ msr_read_pat(struct vcpu *v, uint64_t *value)
 	return 0;
 }
 
+static int
+write_register(struct vcpu *v, enum reg r, uint64_t value)
+{
+	vmm_backend()->reg_set(v, r, value);
+	return 0;
+}
+
 int
 msr_write_pat(struct vcpu *v, uint64_t value)
 {
-	vmm_backend()->reg_set(v, REG_PAT, value);
-	return 0;
+	return write_register(v, REG_PAT, value);
+}
+
+int
+msr_write_star(struct vcpu *v, uint64_t value)
+{
+	return write_register(v, REG_STAR, value);
+}
+
+int
+msr_write_lstar(struct vcpu *v, uint64_t value)
+{
+	return write_register(v, REG_LSTAR, value);
+}
+
+int
+msr_write_cstar(struct vcpu *v, uint64_t value)
+{
+	return write_register(v, REG_CSTAR, value);
+}
+
+int
+msr_write_sfmask(struct vcpu *v, uint64_t value)
+{
+	return write_register(v, REG_SFMASK, value);
 }
 
 /* The guest moves its own clock; the host's does not notice. */
@@ -94,6 +124,8 @@ value_ok(const struct msr_policy *m, uint64_t value)
 	switch (m->check) {
 	case MSR_CHECK_CANONICAL:
 		return arch_canonical(value);
+	case MSR_CHECK_LOW32:
+		return value >> 32 == 0;
 	case MSR_CHECK_PAT:
 		return arch_pat_valid(value);
 	default:

@@ -85,6 +85,17 @@ compat_signal_mask(void)
 	return BIT(TIF_SIGPENDING) | BIT(TIF_NOTIFY_SIGNAL);
 }
 
+/* SWAPGS, RDGSBASE and WRGSBASE work: with FRED there is no SWAPGS. */
+static inline bool
+compat_may_swapgs(void)
+{
+#ifdef X86_FEATURE_FRED
+	if (cpu_feature_enabled(X86_FEATURE_FRED))
+		return false;
+#endif
+	return cpu_feature_enabled(X86_FEATURE_FSGSBASE);
+}
+
 /* A predictor barrier is due before this CPU runs user code (VMSCAPE). */
 static inline void
 compat_ibpb_exit_to_user(void)

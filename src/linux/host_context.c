@@ -9,6 +9,7 @@
 #include <asm/cpu_entry_area.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
+#include <asm/fsgsbase.h>
 #include <asm/hardirq.h>
 #include <asm/io.h>
 #include <asm/msr.h>
@@ -18,6 +19,7 @@
 #include <asm/tlbflush.h>
 
 #include "host.h"
+#include "compat.h"
 
 void
 host_call_on(unsigned int cpu, void (*fn)(void *arg), void *arg)
@@ -52,13 +54,7 @@ host_context_save(struct host_context *c)
 	c->cr0 = read_cr0();
 	savesegment(cs, c->cs);
 	savesegment(ss, c->ss);
-	savesegment(ds, c->ds);
-	savesegment(es, c->es);
-	savesegment(fs, c->fs);
-	savesegment(gs, c->gs);
-	store_ldt(c->ldtr);
 	store_tr(c->tr);
-	c->fs_base = read_msr(MSR_FS_BASE);
 	c->gs_base = read_msr(MSR_GS_BASE);
 	c->tr_base = (unsigned long)
 	    &get_cpu_entry_area(raw_smp_processor_id())->tss.x86_tss;
@@ -71,7 +67,18 @@ host_context_save(struct host_context *c)
 }
 
 void
-host_context_restore(const struct host_context *c)
+host_thread_save(struct host_thread *t)
+{
+	savesegment(ds, t->ds);
+	savesegment(es, t->es);
+	savesegment(fs, t->fs);
+	savesegment(gs, t->gs);
+	store_ldt(t->ldtr);
+	t->fs_base = x86_fsbase_read_cpu();
+}
+
+void
+host_context_restore(const struct host_context *c, const struct host_thread *t)
 {
 	const struct desc_ptr gdt = { .size = c->gdt_limit, .address = c->gdt_base };
 	const struct desc_ptr idt = { .size = c->idt_limit, .address = c->idt_base };
@@ -80,18 +87,43 @@ host_context_restore(const struct host_context *c)
 	native_load_idt(&idt);
 	/* The I/O bitmap lies beyond the limit that the CPU has set. */
 	invalidate_tss_limit();
-	if (c->ldtr != 0)
-		asm volatile("lldt %0" : : "m" (c->ldtr));
-	if (c->ds != 0)
-		loadsegment(ds, c->ds);
-	if (c->es != 0)
-		loadsegment(es, c->es);
-	if (c->gs != 0)
-		load_gs_index(c->gs);
-	if (c->fs != 0) {
-		loadsegment(fs, c->fs);
-		wrmsrl(MSR_FS_BASE, c->fs_base);
+	if (t->ldtr != 0)
+		asm volatile("lldt %0" : : "m" (t->ldtr));
+	if (t->ds != 0)
+		loadsegment(ds, t->ds);
+	if (t->es != 0)
+		loadsegment(es, t->es);
+	if (t->gs != 0)
+		load_gs_index(t->gs);
+	if (t->fs != 0) {
+		loadsegment(fs, t->fs);
+		x86_fsbase_write_cpu(t->fs_base);
 	}
+}
+
+/*
+ * As the kernel does it for itself: with FSGSBASE, going over to the other
+ * base and back is quicker than the MSR. Between the two nothing may look at
+ * per-CPU data; NMIs and machine checks find out by themselves what GS is.
+ */
+uint64_t
+host_swapgs_base(uint64_t base)
+{
+	uint64_t old;
+
+	if (compat_may_swapgs()) {
+		local_irq_disable();
+		asm volatile("swapgs\n\t"
+		    "rdgsbase %0\n\t"
+		    "wrgsbase %1\n\t"
+		    "swapgs" : "=&r" (old) : "r" (base) : "memory");
+		local_irq_enable();
+		return old;
+	}
+	old = read_msr(MSR_KERNEL_GS_BASE);
+	if (old != base)
+		wrmsrl(MSR_KERNEL_GS_BASE, base);
+	return old;
 }
 
 /*

@@ -126,12 +126,13 @@ find_msrs(void)
 {
 	unsigned int i;
 
-	vmx.msrs = 0;
+	vmx.stay_msrs.count = vmx.sce_msrs.count = 0;
 	for (i = 0; i < VMX_MSR_CONTEXTS; i++) {
 		const struct vmx_msr_context *m = &vmx_msr_contexts[i];
+		struct vmx_msrs *set = m->sce ? &vmx.sce_msrs : &vmx.stay_msrs;
 
 		if (m->feature == CPUID_FEATURES || cpuid_host_has(m->feature))
-			vmx.msr[vmx.msrs++] = *m;
+			set->msr[set->count++] = *m;
 	}
 }
 
@@ -211,7 +212,7 @@ vmx_cpu_on(void)
 	c->current = NULL;
 	c->active = NULL;
 	c->last_vcpu = 0;
-	vmx_read_host_msrs(c);
+	vmx_read_host(c);
 	c->on = true;
 	return 0;
 }

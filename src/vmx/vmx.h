@@ -28,19 +28,19 @@ struct vmx_cpu {
 	struct vmx_vcpu *current;	/* whose VMCS VMREAD reads */
 	struct vmx_vcpu *active;	/* through next: the VMCSs active here */
 	uint64_t last_vcpu;		/* tag of the vCPU that ran last, 0: none */
-	/* MSRs that the host sets once for all threads; since the CPU is on. */
+	/* What the host sets once for all threads; since the CPU is on. */
+	struct host_context host;
 	uint64_t pat, efer, sysenter_cs, sysenter_esp, sysenter_eip;
-	uint64_t stay_msr[VMX_MSR_CONTEXTS];
+	uint64_t stay_msr[VMX_MSR_CONTEXTS], sce_msr[VMX_MSR_CONTEXTS];
 };
 
 struct vmx_vm {
 	uint64_t eptp;
 };
 
-/* What the host fields of a VMCS hold, as far as it can change. */
+/* What the host fields of a VMCS hold, as far as it can change on one CPU. */
 struct host_fields {
-	struct host_context c;
-	uint64_t cr3, cr4, pat, efer, sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t fs_base, cr3, cr4;
 };
 
 struct vmx_vcpu {
@@ -58,8 +58,11 @@ struct vmx_vcpu {
 	bool	 flush;		/* this CPU may remember old translations */
 	bool	 here;		/* loaded, on a CPU that is on */
 	bool	 fresh;		/* has not been inside since load() */
-	uint64_t host_kernel_gs_base;		/* this thread's; while loaded */
-	struct host_context context;		/* while loaded */
+	bool	 moved;		/* its host fields are another CPU's */
+	bool	 sce;		/* the guest's EFER.SCE */
+	bool	 syscall;	/* the CPU has the guest's STAR and so on */
+	struct host_thread thread;		/* while loaded */
+	uint64_t thread_swapgs_base;
 
 	/* Copies of what the VMCS holds, written only when they change. */
 	struct host_fields host;
@@ -74,6 +77,11 @@ struct vmx_vcpu {
 	bool	 pdptes_due;	/* load them from guest memory first */
 };
 
+struct vmx_msrs {
+	unsigned int count;
+	struct vmx_msr_context msr[VMX_MSR_CONTEXTS];
+};
+
 /* The machine; constant after attach but for what is marked. */
 struct vmx_machine {
 	struct vmx_controls controls;
@@ -81,9 +89,8 @@ struct vmx_machine {
 	uint64_t pdpte_reserved;
 	void	*msrbm;			/* the same for every guest */
 	bool	 l1d_flush;		/* the host may want it before entries */
-	/* Of vmx_msr_contexts[], those that this CPU has. */
-	struct vmx_msr_context msr[VMX_MSR_CONTEXTS];
-	unsigned int msrs;
+	/* Of vmx_msr_contexts[], those that this CPU has; sce: SYSCALL's. */
+	struct vmx_msrs stay_msrs, sce_msrs;
 	struct vmx_cpu *cpu;		/* host_cpu_limit() of them */
 	uint64_t last_tag;		/* sync_* */
 	struct host_spinlock lock;
@@ -143,7 +150,13 @@ void	vmcs_leave(struct vmx_cpu *c, struct vmx_vcpu *s);
 /* From any CPU. Not from atomic context with interrupts off. */
 void	vmcs_retire(struct vmx_vcpu *s);
 /* Make the VMCS the current one of this CPU. Preemption off, CPU on. */
-void	vmcs_bring(struct vmx_vcpu *s);
+void	vmcs_make_current(struct vmx_cpu *c, struct vmx_vcpu *s);
+static inline void
+vmcs_bring(struct vmx_cpu *c, struct vmx_vcpu *s)
+{
+	if (c->current != s)
+		vmcs_make_current(c, s);
+}
 /*
  * Between begin and end the vCPU's VMCS can be accessed; preemption is off.
  * Where the scheduler will soon take this thread away from a CPU that is off,
@@ -178,7 +191,14 @@ void	vmx_op_clear_shadow(struct vcpu *v);
 void	vmx_diagnose(struct vcpu *v, const char *how);
 
 /* The host's own, for load(). On that CPU, when it is put on. */
-void	vmx_read_host_msrs(struct vmx_cpu *c);
+void	vmx_read_host(struct vmx_cpu *c);
+
+/*
+ * Around a change, during a stay, of what SYSCALL uses or of EFER.SCE: the
+ * host's values on this CPU, and the guest's again. Not loaded: nothing.
+ */
+void	vmx_syscall_put(struct vcpu *v);
+void	vmx_syscall_load(struct vcpu *v);
 
 /* --- vmx_decode.c ------------------------------------------------------------------ */
 

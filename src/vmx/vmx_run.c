@@ -23,32 +23,22 @@ host_field(struct vmx_vcpu *s, uint32_t field, uint64_t *copy, uint64_t value)
 	*copy = value;
 }
 
-/*
- * The host's state on this CPU, for this thread (SDM 3C 25.5). CR3 and CR4 can
- * change during a stay: they are written before each entry.
- */
+/* The host's state on this CPU, whatever the thread (SDM 3C 25.5). */
 static void
 write_host_state(struct vmx_vcpu *s, const struct vmx_cpu *cpu)
 {
-	const struct host_context *c = &s->context;
-	struct host_fields *f = &s->host;
+	const struct host_context *c = &cpu->host;
 
-	host_field(s, VMCS_HOST_CR0, &f->c.cr0, c->cr0);
-	host_field(s, VMCS_HOST_FS_BASE, &f->c.fs_base, c->fs_base);
-	host_field(s, VMCS_HOST_GS_BASE, &f->c.gs_base, c->gs_base);
-	host_field(s, VMCS_HOST_TR_BASE, &f->c.tr_base, c->tr_base);
-	host_field(s, VMCS_HOST_GDTR_BASE, &f->c.gdt_base, c->gdt_base);
-	host_field(s, VMCS_HOST_IDTR_BASE, &f->c.idt_base, c->idt_base);
-	host_field(s, VMCS_HOST_IA32_PAT, &f->pat, cpu->pat);
-	host_field(s, VMCS_HOST_IA32_EFER, &f->efer, cpu->efer);
-	host_field(s, VMCS_HOST_IA32_SYSENTER_CS, &f->sysenter_cs,
-	    cpu->sysenter_cs);
-	host_field(s, VMCS_HOST_IA32_SYSENTER_ESP, &f->sysenter_esp,
-	    cpu->sysenter_esp);
-	host_field(s, VMCS_HOST_IA32_SYSENTER_EIP, &f->sysenter_eip,
-	    cpu->sysenter_eip);
-	if (s->written)
-		return;
+	vmx_vmwrite(VMCS_HOST_CR0, c->cr0);
+	vmx_vmwrite(VMCS_HOST_GS_BASE, c->gs_base);
+	vmx_vmwrite(VMCS_HOST_TR_BASE, c->tr_base);
+	vmx_vmwrite(VMCS_HOST_GDTR_BASE, c->gdt_base);
+	vmx_vmwrite(VMCS_HOST_IDTR_BASE, c->idt_base);
+	vmx_vmwrite(VMCS_HOST_IA32_PAT, cpu->pat);
+	vmx_vmwrite(VMCS_HOST_IA32_EFER, cpu->efer);
+	vmx_vmwrite(VMCS_HOST_IA32_SYSENTER_CS, cpu->sysenter_cs);
+	vmx_vmwrite(VMCS_HOST_IA32_SYSENTER_ESP, cpu->sysenter_esp);
+	vmx_vmwrite(VMCS_HOST_IA32_SYSENTER_EIP, cpu->sysenter_eip);
 	/* Selectors with RPL or TI are no host state: put() brings them. */
 	vmx_vmwrite(VMCS_HOST_CS_SELECTOR, c->cs);
 	vmx_vmwrite(VMCS_HOST_SS_SELECTOR, c->ss);
@@ -59,88 +49,103 @@ write_host_state(struct vmx_vcpu *s, const struct vmx_cpu *cpu)
 	vmx_vmwrite(VMCS_HOST_TR_SELECTOR, c->tr);
 	vmx_vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit);
 	s->host_rsp = 0;
+	s->moved = false;
 }
 
-void
-vmx_read_host_msrs(struct vmx_cpu *c)
+static void
+read_msrs(const struct vmx_msrs *set, uint64_t *value)
 {
 	unsigned int i;
 
+	for (i = 0; i < set->count; i++)
+		value[i] = cpu_rdmsr(set->msr[i].index);
+}
+
+void
+vmx_read_host(struct vmx_cpu *c)
+{
+	host_context_save(&c->host);
 	c->pat = cpu_rdmsr(ARCH_MSR_PAT);
 	c->efer = cpu_rdmsr(ARCH_MSR_EFER);
 	c->sysenter_cs = cpu_rdmsr(ARCH_MSR_SYSENTER_CS);
 	c->sysenter_esp = cpu_rdmsr(ARCH_MSR_SYSENTER_ESP);
 	c->sysenter_eip = cpu_rdmsr(ARCH_MSR_SYSENTER_EIP);
-	for (i = 0; i < vmx.msrs; i++)
-		c->stay_msr[i] = cpu_rdmsr(vmx.msr[i].index);
+	read_msrs(&vmx.stay_msrs, c->stay_msr);
+	read_msrs(&vmx.sce_msrs, c->sce_msr);
 }
 
-/* The host's value of an MSR that is switched once a stay. */
-static uint64_t
-host_msr(const struct vmx_cpu *c, const struct vmx_vcpu *s, unsigned int i)
-{
-	return vmx.msr[i].index == ARCH_MSR_KERNEL_GS_BASE ?
-	    s->host_kernel_gs_base : c->stay_msr[i];
-}
-
-/* MSRs that matter in user mode only are switched once a stay. */
+/* The guest's values for the host's, or the reverse, where they differ. */
 static void
-msrs_load(struct vcpu *v, const struct vmx_cpu *c)
+write_msrs(const struct vmx_msrs *set, const struct vcpu *v,
+    const uint64_t *host, bool guest)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->count; i++) {
+		uint64_t value = v->msr[set->msr[i].slot];
+
+		if (value != host[i])
+			cpu_wrmsr(set->msr[i].index, guest ? value : host[i]);
+	}
+}
+
+/* What the guest has written without an exit. */
+static void
+keep_msrs(struct vcpu *v)
+{
+	const struct vmx_msrs *set = &vmx.stay_msrs;
+	unsigned int i;
+
+	for (i = 0; i < set->count; i++)
+		v->msr[set->msr[i].slot] = cpu_rdmsr(set->msr[i].index);
+}
+
+void
+vmx_syscall_load(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx_vcpu(v);
-	unsigned int i;
 
-	s->host_kernel_gs_base = cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE);
-	for (i = 0; i < vmx.msrs; i++) {
-		const struct vmx_msr_context *m = &vmx.msr[i];
-
-		if (v->msr[m->slot] != host_msr(c, s, i))
-			cpu_wrmsr(m->index, v->msr[m->slot]);
-	}
+	/* Without SCE the instruction is undefined, and reads exit. */
+	if (!s->here || !s->sce)
+		return;
+	write_msrs(&vmx.sce_msrs, v, vmx.cpu[v->stay.cpu].sce_msr, true);
+	s->syscall = true;
 }
 
-static void
-msrs_save(struct vcpu *v)
+void
+vmx_syscall_put(struct vcpu *v)
 {
-	unsigned int i;
+	struct vmx_vcpu *s = vmx_vcpu(v);
 
-	for (i = 0; i < vmx.msrs; i++)
-		v->msr[vmx.msr[i].slot] =
-		    cpu_rdmsr(vmx.msr[i].index);
-}
-
-/* After a load of GS, the base that SWAPGS brings is neither's. */
-static void
-msrs_restore(const struct vcpu *v, const struct vmx_cpu *c)
-{
-	const struct vmx_vcpu *s = vmx_vcpu(v);
-	unsigned int i;
-
-	for (i = 0; i < vmx.msrs; i++) {
-		const struct vmx_msr_context *m = &vmx.msr[i];
-
-		if (v->msr[m->slot] != host_msr(c, s, i) || s->context.gs != 0)
-			cpu_wrmsr(m->index, host_msr(c, s, i));
-	}
+	if (!s->syscall)
+		return;
+	write_msrs(&vmx.sce_msrs, v, vmx.cpu[v->stay.cpu].sce_msr, false);
+	s->syscall = false;
 }
 
 void
 vmx_op_load(struct vcpu *v)
 {
-	struct vmx_cpu *c = vmx_this_cpu();
+	struct vmx_cpu *c = &vmx.cpu[v->stay.cpu];
 	struct vmx_vcpu *s = vmx_vcpu(v);
 
 	s->here = c->on;
 	if (!s->here)
 		return;
-	vmcs_bring(s);
+	vmcs_bring(c, s);
 	if (c->last_vcpu != s->tag) {
 		c->last_vcpu = s->tag;
 		host_predictor_barrier();
 	}
-	host_context_save(&s->context);
-	write_host_state(s, c);
-	msrs_load(v, c);
+	if (s->moved)
+		write_host_state(s, c);
+	host_thread_save(&s->thread);
+	/* CR3 and CR4 can change during a stay: see write_turn_state(). */
+	host_field(s, VMCS_HOST_FS_BASE, &s->host.fs_base, s->thread.fs_base);
+	write_msrs(&vmx.stay_msrs, v, c->stay_msr, true);
+	s->thread_swapgs_base =
+	    host_swapgs_base(v->msr[MSR_SLOT_KERNEL_GS_BASE]);
+	vmx_syscall_load(v);
 	debug_load(v);
 	s->fresh = true;
 }
@@ -148,6 +153,7 @@ vmx_op_load(struct vcpu *v)
 void
 vmx_op_put(struct vcpu *v)
 {
+	const struct vmx_cpu *c = &vmx.cpu[v->stay.cpu];
 	struct vmx_vcpu *s = vmx_vcpu(v);
 
 	if (!s->here)
@@ -158,9 +164,14 @@ vmx_op_put(struct vcpu *v)
 	debug_put(v);
 	if (!host_stay_debug_active(&v->stay) && v->dr6 != DR6_INIT)
 		cpu_write_dr6(DR6_INIT);
-	msrs_save(v);
-	host_context_restore(&s->context);
-	msrs_restore(v, vmx_this_cpu());
+	vmx_syscall_put(v);
+	keep_msrs(v);
+	write_msrs(&vmx.stay_msrs, v, c->stay_msr, false);
+	v->msr[MSR_SLOT_KERNEL_GS_BASE] =
+	    host_swapgs_base(s->thread_swapgs_base);
+	host_context_restore(&c->host, &s->thread);
+	if (s->thread.gs != 0)
+		host_swapgs_base(s->thread_swapgs_base);
 }
 
 /* Translations with this vCPU's tags end here (SDM 3C 29.4.3). */

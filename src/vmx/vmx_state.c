@@ -18,15 +18,20 @@ pae_paging(const struct vcpu *v)
 	    !(vmx_reg_get(v, REG_EFER) & ARCH_EFER_LMA);
 }
 
-/* The entry control that has to agree with EFER.LMA (SDM 3C 27.3.1.1). */
+/*
+ * The entry control has to agree with EFER.LMA (SDM 3C 27.3.1.1), and SCE says
+ * whether the CPU needs what SYSCALL uses.
+ */
 static void
-follow_lma(const struct vcpu *v)
+follow_efer(struct vcpu *v)
 {
 	uint32_t entry = vmx.controls.entry & ~VMX_ENTRY_IA32E_MODE;
+	uint64_t efer = vmx_reg_get(v, REG_EFER);
 
-	if (vmx_reg_get(v, REG_EFER) & ARCH_EFER_LMA)
+	if (efer & ARCH_EFER_LMA)
 		entry |= VMX_ENTRY_IA32E_MODE;
 	vmx_vmwrite(VMCS_ENTRY_CONTROLS, entry);
+	vmx_vcpu(v)->sce = efer & ARCH_EFER_SCE;
 }
 
 /* No shadow of STI without RFLAGS.IF (SDM 3C 27.3.1.5). */
@@ -82,7 +87,7 @@ vmx_op_regs_write(struct vcpu *v, uint64_t groups,
 	if (groups & VM_RWREGS_GPRS)
 		follow_if(v);
 	if (groups & VM_RWREGS_MSRS)
-		follow_lma(v);
+		follow_efer(v);
 	/* A client that does not know them gets what MOV CR3 would load. */
 	if (groups & (VM_RWREGS_CRS | VM_RWREGS_MSRS))
 		vmx_vcpu(v)->pdptes_due = pae_paging(v) &&
@@ -103,14 +108,25 @@ vmx_op_reg_get(struct vcpu *v, enum reg r)
 	return value;
 }
 
+/* Does SYSCALL depend on it? */
+static bool
+is_syscall(enum reg r)
+{
+	return r == REG_EFER || (r >= REG_STAR && r <= REG_SFMASK);
+}
+
 void
 vmx_op_reg_set(struct vcpu *v, enum reg r, uint64_t value)
 {
 	if (!vmcs_begin(v))
 		return;
+	if (is_syscall(r))
+		vmx_syscall_put(v);
 	vmx_reg_set(v, r, value);
 	if (r == REG_EFER)
-		follow_lma(v);
+		follow_efer(v);
+	if (is_syscall(r))
+		vmx_syscall_load(v);
 	/* What the CPU does by itself for a MOV that does not exit. */
 	if (r == REG_CR0 || r == REG_CR4 || r == REG_EFER)
 		vmx_vcpu(v)->pdptes_due = pae_paging(v);

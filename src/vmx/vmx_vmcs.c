@@ -37,14 +37,10 @@ vmcs_retire(struct vmx_vcpu *s)
 }
 
 void
-vmcs_bring(struct vmx_vcpu *s)
+vmcs_make_current(struct vmx_cpu *c, struct vmx_vcpu *s)
 {
-	struct vmx_cpu *c = vmx_this_cpu();
-
 	if (sync_load(&s->cpu) != host_cpu())
 		vmcs_retire(s);
-	if (c->current == s)
-		return;
 	/* Other VMCSs may leave this CPU in interrupts. */
 	host_irq_disable();
 	if (s->cpu == VMX_NO_CPU) {
@@ -55,6 +51,7 @@ vmcs_bring(struct vmx_vcpu *s)
 			s->next->prev = &s->next;
 		c->active = s;
 		s->flush = true;
+		s->moved = true;
 		sync_store(&s->cpu, host_cpu());
 	}
 	vmx_vmptrld(s->vmcs_pa);
@@ -72,7 +69,7 @@ vmcs_begin(struct vcpu *v)
 	for (;;) {
 		host_preempt_disable();
 		if (vmx_this_cpu()->on) {
-			vmcs_bring(vmx_vcpu(v));
+			vmcs_bring(vmx_this_cpu(), vmx_vcpu(v));
 			return true;
 		}
 		moving = host_resched_pending();

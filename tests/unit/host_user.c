@@ -128,6 +128,7 @@ host_user_reset(void)
 		.wall_ns = 1600000000000000000ULL,
 		.tsc_khz = 2000000,
 		.tsc_stable = true,
+		.thread = { .fs_base = 0x7f0000001000 },
 	};
 	fail_alloc = 0;
 	alloc_failed = false;
@@ -1292,10 +1293,8 @@ host_context_save(struct host_context *c)
 {
 	if (self.preempt == 0)
 		host_user_panic("host_context_save with preemption on");
-	sync_add(&host_user.context_saves, 1);
 	*c = (struct host_context){
 		.cr0 = 0x80050033, .cs = 0x10, .ss = 0x18, .tr = 0x40,
-		.fs_base = 0x7f0000001000,
 		.gs_base = 0xffff888000000000 + self.cpu * 0x10000ULL,
 		.tr_base = 0xfffffe0000003000 + self.cpu * 0x30000ULL,
 		.gdt_base = 0xfffffe0000001000 + self.cpu * 0x30000ULL,
@@ -1305,11 +1304,35 @@ host_context_save(struct host_context *c)
 }
 
 void
-host_context_restore(const struct host_context *c)
+host_thread_save(struct host_thread *t)
+{
+	if (self.preempt == 0)
+		host_user_panic("host_thread_save with preemption on");
+	sync_add(&host_user.context_saves, 1);
+	*t = host_user.thread;
+}
+
+void
+host_context_restore(const struct host_context *c, const struct host_thread *t)
 {
 	if (c->gs_base != 0xffff888000000000 + self.cpu * 0x10000ULL)
 		host_user_panic("host_context_restore of another CPU's");
+	if (t->fs_base != host_user.thread.fs_base ||
+	    t->gs != host_user.thread.gs)
+		host_user_panic("host_context_restore of another thread's");
 	sync_add(&host_user.context_restores, 1);
+	if (t->gs != 0 && host_user.on_swapgs_base != NULL)
+		host_user.on_swapgs_base(0xbad);
+}
+
+uint64_t
+host_swapgs_base(uint64_t base)
+{
+	if (self.preempt == 0 || self.irqs_off)
+		host_user_panic("host_swapgs_base in the wrong context");
+	if (host_user.on_swapgs_base == NULL)
+		host_user_panic("host_swapgs_base, but it is nobody's");
+	return host_user.on_swapgs_base(base);
 }
 
 void

@@ -58,6 +58,9 @@ struct host_user {
 
 	/* A CPU's CR4 is the simulation's; NULL: nobody may change it. */
 	void	(*on_cr4_change)(uint64_t set, uint64_t clear);
+	struct host_thread thread;	/* the current one's; default: FS base */
+	/* Exchanges the base that SWAPGS brings; NULL: it is nobody's. */
+	uint64_t (*on_swapgs_base)(uint64_t base);
 	uint64_t calls_on;		/* host_call_on() of another CPU */
 	uint64_t context_saves, context_restores;
 	uint64_t nmis, l1d_flushes;

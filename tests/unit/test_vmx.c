@@ -870,13 +870,18 @@ END_TEST
 
 /* --- The host ---------------------------------------------------------------------------- */
 
+/* The host's, of sim_reset(). */
+#define HOST_LSTAR	0xffffffff81a00080
+#define HOST_SFMASK	0x257fd5
+#define SCE		1ull
+
 static void
 junk_msrs(struct sim_guest *g)
 {
 	(void)g;
-	/* The guest's are in force, and it changes one. */
+	/* The guest's are in force, and SWAPGS changes one. */
 	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), 0x1234);
-	cpu_wrmsr(0xc0000082, 0x5678);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000102), 0x4567);
 	cpu_wrmsr(0xc0000102, 0x9abc);
 }
 
@@ -885,24 +890,171 @@ START_TEST(host_gets_back_what_is_its_own)
 	static const struct vmx_step steps[] = {
 		{ VMX_EXIT_EXTINT, 0, 0, junk_msrs },
 	};
-	uint64_t lstar = 0xffffffff81a00080;
 	struct vcpu_reg_state r;
 
 	start_with(SIM_VMX_ALL);
 	sim_msr_set(0x1d9, 0x801);
+	sim_msr_set(0xc0000102, 0x7777);
 	fixture_regs(&f, &r);
+	r.vrs_msrs[VCPU_REGS_EFER] |= SCE;
 	r.vrs_msrs[VCPU_REGS_LSTAR] = 0x1234;
+	r.vrs_msrs[VCPU_REGS_KGSBASE] = 0x4567;
 	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_MSRS, &r), 0);
 	ck_assert_int_eq(RUN(steps), 0);
-	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), lstar);
-	ck_assert_uint_eq(cpu_rdmsr(0xc0000102), 0);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), HOST_LSTAR);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000084), HOST_SFMASK);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000102), 0x7777);
 	ck_assert_uint_eq(cpu_rdmsr(0x1d9), 0x801);
 	ck_assert_uint_eq(sim_cpu[host_cpu()].dr6, 0xffff0ff0);
 	fixture_regs(&f, &r);
-	ck_assert_uint_eq(r.vrs_msrs[VCPU_REGS_LSTAR], 0x5678);
+	ck_assert_uint_eq(r.vrs_msrs[VCPU_REGS_LSTAR], 0x1234);
 	ck_assert_uint_eq(r.vrs_msrs[VCPU_REGS_KGSBASE], 0x9abc);
 	ck_assert_uint_eq(host_user.context_saves, host_user.context_restores);
 	ck_assert_uint_eq(host_user.l1d_flushes, 2);
+	stop();
+}
+END_TEST
+
+/* A thread of the host with a selector in GS: its base comes back all the same. */
+START_TEST(a_selector_in_gs_costs_no_base)
+{
+	struct vcpu_reg_state r;
+
+	start_with(SIM_VMX_ALL);
+	host_user.thread.gs = 0x2b;
+	sim_msr_set(0xc0000102, 0x7777);
+	fixture_regs(&f, &r);
+	r.vrs_msrs[VCPU_REGS_KGSBASE] = 0x4567;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_MSRS, &r), 0);
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000102), 0x7777);
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_msrs[VCPU_REGS_KGSBASE], 0x4567);
+	stop();
+}
+END_TEST
+
+/* --- What SYSCALL uses ------------------------------------------------------------------- */
+
+static void
+msr_access(struct sim_guest *g, uint32_t index, uint64_t value)
+{
+	g->gpr[VCPU_REGS_RCX] = index;
+	g->gpr[VCPU_REGS_RAX] = (uint32_t)value;
+	g->gpr[VCPU_REGS_RDX] = value >> 32;
+}
+
+static void
+write_lstar(struct sim_guest *g)
+{
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), HOST_LSTAR);
+	msr_access(g, 0xc0000082, 0xffffffff80001234);
+}
+
+static void
+read_lstar(struct sim_guest *g)
+{
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), HOST_LSTAR);
+	msr_access(g, 0xc0000082, 0);
+}
+
+static void
+write_sfmask(struct sim_guest *g)
+{
+	/* What the last one has read. */
+	ck_assert_uint_eq(g->gpr[VCPU_REGS_RAX], 0x80001234);
+	ck_assert_uint_eq(g->gpr[VCPU_REGS_RDX], 0xffffffff);
+	msr_access(g, 0xc0000084, 0x47700);
+}
+
+static void
+set_sce(struct sim_guest *g)
+{
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000084), HOST_SFMASK);
+	msr_access(g, 0xc0000080, 0x501);
+}
+
+static void
+write_lstar_again(struct sim_guest *g)
+{
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), 0xffffffff80001234);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000084), 0x47700);
+	/* Never written, so zero. */
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000081), 0);
+	msr_access(g, 0xc0000082, 0x5678);
+}
+
+static void
+read_star(struct sim_guest *g)
+{
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), 0x5678);
+	msr_access(g, 0xc0000081, 0xbad);
+}
+
+static void
+clear_sce(struct sim_guest *g)
+{
+	ck_assert_uint_eq(g->gpr[VCPU_REGS_RAX], 0);
+	msr_access(g, 0xc0000080, 0x500);
+}
+
+START_TEST(syscall_msrs_follow_sce)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_WRMSR, 0, 2, write_lstar },
+		{ VMX_EXIT_RDMSR, 0, 2, read_lstar },
+		{ VMX_EXIT_WRMSR, 0, 2, write_sfmask },
+		{ VMX_EXIT_WRMSR, 0, 2, set_sce },
+		{ VMX_EXIT_WRMSR, 0, 2, write_lstar_again },
+		{ VMX_EXIT_RDMSR, 0, 2, read_star },
+		{ VMX_EXIT_WRMSR, 0, 2, clear_sce },
+		{ VMX_EXIT_RDMSR, 0, 2, read_lstar },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert_uint_eq(script.at, 9);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000082), HOST_LSTAR);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000084), HOST_SFMASK);
+	ck_assert_uint_eq(gpr(VCPU_REGS_RAX), 0x5678);
+	ck_assert_uint_eq(f.exit.vrs.vrs_msrs[VCPU_REGS_LSTAR], 0x5678);
+	ck_assert_uint_eq(f.exit.vrs.vrs_msrs[VCPU_REGS_SFMASK], 0x47700);
+	stop();
+}
+END_TEST
+
+static void
+bad_lstar(struct sim_guest *g)
+{
+	msr_access(g, 0xc0000082, 1ull << 63);
+}
+
+static void
+bad_sfmask(struct sim_guest *g)
+{
+	ck_assert_uint_eq(g->event, EV_EXC_CODE(13, 0));
+	msr_access(g, 0xc0000084, 1ull << 32);
+}
+
+static void
+after_bad(struct sim_guest *g)
+{
+	ck_assert_uint_eq(g->event, EV_EXC_CODE(13, 0));
+}
+
+/* What the host could not write on the guest's behalf. */
+START_TEST(syscall_msrs_are_checked)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_WRMSR, 0, 2, bad_lstar },
+		{ VMX_EXIT_WRMSR, 0, 2, bad_sfmask },
+		{ VMX_EXIT_EXTINT, 0, 0, after_bad },
+	};
+
+	start_with(SIM_VMX_ALL);
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert_uint_eq(f.exit.vrs.vrs_msrs[VCPU_REGS_LSTAR], 0);
+	ck_assert_uint_eq(f.exit.vrs.vrs_msrs[VCPU_REGS_SFMASK], 0);
 	stop();
 }
 END_TEST
@@ -1092,6 +1244,9 @@ main(void)
 		cr8_is_the_guests_own,
 		pae_root_is_read_for_the_client,
 		host_gets_back_what_is_its_own,
+		a_selector_in_gs_costs_no_base,
+		syscall_msrs_follow_sce,
+		syscall_msrs_are_checked,
 		host_breakpoints_survive,
 		a_vcpu_moves,
 		a_cpu_goes_and_comes_back,

@@ -206,6 +206,7 @@ struct entry_result *
 entry_svm(unsigned int *n, int *err)
 {
 	struct host_context context;
+	struct host_thread thread;
 	struct entry_result *r;
 
 	*n = 2 * ARRAY_SIZE(svm_vectors);
@@ -222,12 +223,13 @@ entry_svm(unsigned int *n, int *err)
 	if (*err == 0) {
 		local_irq_disable();
 		host_context_save(&context);
+		host_thread_save(&thread);
 		*err = svm_on();
 		if (*err == 0) {
 			try_all(r);
 			svm_off();
 		}
-		host_context_restore(&context);
+		host_context_restore(&context, &thread);
 		local_irq_enable();
 	}
 	free_page((unsigned long)m.vmcb);

@@ -32,6 +32,7 @@ static struct {
 	struct vmx_controls controls;
 	struct vmx_entry entry;
 	struct host_context context;
+	struct host_thread thread;
 	uint64_t host_rsp;
 	bool	 lacks_field;		/* a VMWRITE has failed */
 } m;
@@ -75,7 +76,7 @@ write_host(void)
 	vmx_vmwrite(VMCS_HOST_FS_SELECTOR, 0);
 	vmx_vmwrite(VMCS_HOST_GS_SELECTOR, 0);
 	vmx_vmwrite(VMCS_HOST_TR_SELECTOR, c->tr);
-	vmx_vmwrite(VMCS_HOST_FS_BASE, c->fs_base);
+	vmx_vmwrite(VMCS_HOST_FS_BASE, m.thread.fs_base);
 	vmx_vmwrite(VMCS_HOST_GS_BASE, c->gs_base);
 	vmx_vmwrite(VMCS_HOST_TR_BASE, c->tr_base);
 	vmx_vmwrite(VMCS_HOST_GDTR_BASE, c->gdt_base);
@@ -349,12 +350,13 @@ entry_vmx(unsigned int *n, int *err)
 	if (*err == 0) {
 		local_irq_disable();
 		host_context_save(&m.context);
+		host_thread_save(&m.thread);
 		*err = vmx_on();
 		if (*err == 0) {
 			try_all(r);
 			vmx_off();
 		}
-		host_context_restore(&m.context);
+		host_context_restore(&m.context, &m.thread);
 		local_irq_enable();
 	}
 	free_page((unsigned long)m.vmxon);

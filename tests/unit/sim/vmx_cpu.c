@@ -12,6 +12,7 @@
 #define EFER_LMA	(1ULL << 10)
 #define DEBUGCTL	0x1d9u
 #define FEATURE_CONTROL	0x3au
+#define KERNEL_GS_BASE	0xc0000102u
 #define CR0_PE		1ULL
 #define CR0_NE		(1ULL << 5)
 #define CR0_PG		(1ULL << 31)
@@ -66,6 +67,15 @@ change_cr4(uint64_t set, uint64_t clear)
 	if (here()->on && (clear & CR4_VMXE))
 		host_user_panic("#GP in the host: CR4.VMXE cleared in VMX operation");
 	*cr4 = (*cr4 | set) & ~clear;
+}
+
+static uint64_t
+swapgs_base(uint64_t base)
+{
+	uint64_t old = cpu_rdmsr(KERNEL_GS_BASE);
+
+	cpu_wrmsr(KERNEL_GS_BASE, base);
+	return old;
 }
 
 static void
@@ -125,6 +135,7 @@ sim_vmx_reset(unsigned int options)
 	sim_tells.length = sim_tells.operands = true;
 	sim_tells.bytes = false;
 	host_user.on_cr4_change = change_cr4;
+	host_user.on_swapgs_base = swapgs_base;
 	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
 		sim_vmx.cpu[cpu].cr3 = 0x1000000 + cpu * 0x1000ULL;
 	/* GenuineIntel with VMX and without SVM. */
@@ -406,13 +417,15 @@ static bool
 host_bad(uint64_t host_rsp)
 {
 	struct host_context c;
+	struct host_thread t;
 
 	host_context_save(&c);
+	host_thread_save(&t);
 	host_user.context_saves--;
 	must_be(VMCS_HOST_CR0, c.cr0);
 	must_be(VMCS_HOST_CR3, vmx_read_cr3());
 	must_be(VMCS_HOST_CR4, cpu_read_cr4());
-	must_be(VMCS_HOST_FS_BASE, c.fs_base);
+	must_be(VMCS_HOST_FS_BASE, t.fs_base);
 	must_be(VMCS_HOST_GS_BASE, c.gs_base);
 	must_be(VMCS_HOST_TR_BASE, c.tr_base);
 	must_be(VMCS_HOST_GDTR_BASE, c.gdt_base);
