@@ -9,7 +9,7 @@
 #include "machine.h"
 
 #define COUNT		10000u	/* rounds, if not many instructions each */
-#define CHECK_COUNT	1000u	/* enough to see that a cost has grown */
+#define CHECK_COUNT	10000
 
 /* exits.c: exits that the hypervisor handles, and those that the client does; of
  * TRACE_ROUNDS rounds, nothing is warmed up and nothing taken off. */
