@@ -9,25 +9,6 @@
 
 /* --- The vCPU ---------------------------------------------------------------- */
 
-/* Find the vCPU; the VM is referenced, nothing is locked. */
-static int
-vcpu_find(const struct ioctl_names *n, struct vcpu **out)
-{
-	struct vm *vm;
-	int err;
-
-	err = vm_get(n->vm, &vm);
-	if (err)
-		return err;
-	if (n->vcpu >= vm->ncpus) {
-		vm_put(vm);
-		return -ENOENT;
-	}
-	/* Masked, so that a mispredicted branch does not read past the table. */
-	*out = vm->vcpu[n->vcpu % VMM_MAX_VCPUS_PER_VM];
-	return 0;
-}
-
 /* Lock a vCPU that a RUN may hold, which then ends. */
 static int
 lock_from_run(struct vcpu *v)
@@ -43,42 +24,49 @@ lock_from_run(struct vcpu *v)
 	return err;
 }
 
+/* Call the handler with the vCPU locked. */
 static int
-vcpu_lock(struct vcpu *v, enum ioctl_vcpu how)
+call_locked(struct vcpu *v, const struct ioctl_desc *d, void *arg)
 {
 	int err;
 
-	err = how == IOCTL_VCPU_RUN ? host_mutex_lock_interruptible(&v->lock) :
-	    lock_from_run(v);
+	err = d->vcpu == IOCTL_VCPU_RUN ?
+	    host_mutex_lock_interruptible(&v->lock) : lock_from_run(v);
 	if (err)
 		return err;
-	if (sync_load(&v->vm->dying)) {
-		host_mutex_unlock(&v->lock);
-		return -ENOENT;
-	}
-	return 0;
+	err = sync_load(&v->vm->dying) ? -ENOENT : d->handler(NULL, v, arg);
+	host_mutex_unlock(&v->lock);
+	return err;
 }
 
-/* Call the handler with the vCPU as it wants it. */
+/* Call the handler with the vCPU as its row wants it. The VM is referenced. */
 static int
-call_for_vcpu(struct vmm_session *s, const struct ioctl_desc *d, void *arg)
+call_with_vcpu(struct vm *vm, const struct ioctl_desc *d, void *arg)
 {
-	bool locked = d->vcpu != IOCTL_VCPU_FOUND;
+	const struct ioctl_names *names = arg;
 	struct vcpu *v;
-	struct vm *vm;
+
+	if (vm->uid != host_caller_uid())
+		return -EPERM;
+	if (names->vcpu >= vm->ncpus)
+		return -ENOENT;
+	/* Masked, so that a mispredicted branch does not read past the table. */
+	v = vm->vcpu[names->vcpu % VMM_MAX_VCPUS_PER_VM];
+	if (d->vcpu == IOCTL_VCPU_FOUND)
+		return d->handler(NULL, v, arg);
+	return call_locked(v, d, arg);
+}
+
+static int
+call_for_vcpu(const struct ioctl_desc *d, void *arg)
+{
+	const struct ioctl_names *names = arg;
+	struct vm *vm = vm_get(names->vm);
 	int err;
 
-	err = vcpu_find(arg, &v);
-	if (err)
-		return err;
-	vm = v->vm;
-	if (locked)
-		err = vcpu_lock(v, d->vcpu);
-	if (err == 0) {
-		err = d->handler(s, v, arg);
-		if (locked)
-			host_mutex_unlock(&v->lock);
-	}
+	if (vm == NULL)
+		return -ENOENT;
+	err = call_with_vcpu(vm, d, arg);
 	vm_put(vm);
 	return err;
 }
@@ -96,7 +84,7 @@ call(struct vmm_session *s, const struct ioctl_desc *d, void *arg)
 		return err;
 	if (d->vcpu == IOCTL_VCPU_NONE)
 		return d->handler(s, NULL, arg);
-	return call_for_vcpu(s, d, arg);
+	return call_for_vcpu(d, arg);
 }
 
 /* An argument of more than some words. */
@@ -117,8 +105,19 @@ call_copied(struct vmm_session *s, const struct ioctl_desc *d, void *arg,
 	return err;
 }
 
+/* Registers: not worth a visit to the allocator. */
+#define STACK_WORDS	73
+
 static __attribute__((__noinline__)) int
-call_large(struct vmm_session *s, const struct ioctl_desc *d, uint64_t uarg)
+call_on_stack(struct vmm_session *s, const struct ioctl_desc *d, uint64_t uarg)
+{
+	uint64_t arg[STACK_WORDS];
+
+	return call_copied(s, d, arg, uarg);
+}
+
+static __attribute__((__noinline__)) int
+call_on_heap(struct vmm_session *s, const struct ioctl_desc *d, uint64_t uarg)
 {
 	void *arg;
 	int err;
@@ -143,8 +142,10 @@ vmm_ioctl(struct vmm_session *s, unsigned int cmd, uint64_t uarg)
 
 	if (d == NULL)
 		return -ENOTTY;
+	if (d->size > STACK_WORDS * sizeof(uint64_t))
+		return call_on_heap(s, d, uarg);
 	if (d->size > sizeof(arg))
-		return call_large(s, d, uarg);
+		return call_on_stack(s, d, uarg);
 	err = host_copy_in_few(arg, uarg, d->size);
 	if (err == 0)
 		err = call(s, d, arg);

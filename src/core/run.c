@@ -160,23 +160,29 @@ run_continue(struct vcpu *v, uint64_t uexit)
 	return 0;
 }
 
-/* The registers that the client wants, and its own view of the vCPU. */
+/* The registers that the client wants. Apart: it may want none. */
+static __attribute__((__noinline__)) void
+report_groups(struct vcpu *v)
+{
+	struct guest_mode m;
+
+	vmm_backend()->regs_read(v, v->exit_groups, &v->vmexit.vrs);
+	if (v->exit_groups & VM_RWREGS_SREGS) {
+		vmm_backend()->mode(v, &m);
+		v->vmexit.cpl = m.cpl;
+	}
+}
+
+/* What the client gets to see. */
 static void
 run_report(struct vcpu *v, struct vm_run_params *p, uint16_t reason)
 {
-	const struct backend *b = vmm_backend();
-	struct guest_mode m;
-
 	if (v->exit_groups != 0)
-		b->regs_read(v, v->exit_groups, &v->vmexit.vrs);
-	if (v->exit_groups & VM_RWREGS_SREGS) {
-		b->mode(v, &m);
-		v->vmexit.cpl = m.cpl;
-	}
+		report_groups(v);
 	v->exit_reason = reason;
 	p->vrp_exit_reason = reason;
 	p->vrp_irqready = v->inject.type == EVENT_NONE && vcpu_irr_empty(v) &&
-	    b->irq_ready(v);
+	    vmm_backend()->irq_ready(v);
 }
 
 /* Where the groups lie in struct vm_exit; before the first: what happened. */

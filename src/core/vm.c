@@ -14,9 +14,9 @@
 /* No more VMs than these at a time: each has a vCPU. */
 #define VM_SLOTS	VMM_MAX_VCPUS
 
-static struct {
-	const struct backend *backend;
+const struct backend *vmm_backend_found;
 
+static struct {
 	struct host_mutex lock;
 	unsigned int enabled;		/* VMs that need the CPUs on; lock */
 	unsigned int nvcpus;		/* host-wide; lock */
@@ -26,12 +26,6 @@ static struct {
 	unsigned int used;		/* slots that have ever been; sync_* */
 	struct vm_slot slot[VM_SLOTS];	/* that of a VM: its id % VM_SLOTS */
 } vmm;
-
-const struct backend *
-vmm_backend(void)
-{
-	return vmm.backend;
-}
 
 /* No backend has found anything: say what was looked for. */
 static void
@@ -66,10 +60,10 @@ vmm_attach(const struct backend *const *backends)
 	}
 	if (err)
 		return err;
-	vmm.backend = *backends;
+	vmm_backend_found = *backends;
 	fpu_init();
 	cpuid_init();	/* shows what the FPU switch can carry */
-	host_info("vmm0 at mainbus0: %s\n", vmm.backend->name);
+	host_info("vmm0 at mainbus0: %s\n", vmm_backend()->name);
 	return 0;
 }
 
@@ -77,15 +71,15 @@ void
 vmm_detach(void)
 {
 	host_defer_flush();
-	vmm.backend->detach();
+	vmm_backend()->detach();
 	host_mutex_destroy(&vmm.lock);
-	vmm.backend = NULL;
+	vmm_backend_found = NULL;
 }
 
 /* --- The table ------------------------------------------------------------ */
 
 /* The VM that is listed here as id, with a reference; NULL: it is not. */
-static struct vm *
+static inline struct vm *
 slot_get(struct vm_slot *slot, uint32_t id)
 {
 	if (sync_load(&slot->id) != id || id == 0 || !sync_get(&slot->refs))
@@ -97,8 +91,8 @@ slot_get(struct vm_slot *slot, uint32_t id)
 	return NULL;
 }
 
-static struct vm *
-table_get(uint32_t id)
+struct vm *
+vm_get(uint32_t id)
 {
 	return slot_get(&vmm.slot[id % VM_SLOTS], id);
 }
@@ -107,21 +101,6 @@ static bool
 caller_may(const struct vm *vm, const struct host_caller *c)
 {
 	return c->uid == vm->uid || c->admin;
-}
-
-int
-vm_get(uint32_t id, struct vm **out)
-{
-	struct vm *vm = table_get(id);
-
-	if (vm == NULL)
-		return -ENOENT;
-	if (host_caller_uid() != vm->uid) {
-		vm_put(vm);
-		return -EPERM;
-	}
-	*out = vm;
-	return 0;
 }
 
 /* List a finished VM under a fresh id, the next one whose place is free. */
@@ -214,11 +193,11 @@ vmm_enable(unsigned int ncpus)
 		goto out;
 	}
 	if (vmm.enabled == 0) {
-		err = host_cpus_enable(vmm.backend->cpu_on,
-		    vmm.backend->cpu_off);
+		err = host_cpus_enable(vmm_backend()->cpu_on,
+		    vmm_backend()->cpu_off);
 		if (err == -EBUSY)
 			host_warn("vmm: another hypervisor (KVM?) has this "
-			    "CPU's %s in use\n", vmm.backend->name);
+			    "CPU's %s in use\n", vmm_backend()->name);
 		/* Of all that can go wrong there, callers know these two. */
 		if (err && err != -EBUSY)
 			err = -EIO;
@@ -254,7 +233,7 @@ vm_destroy(struct vm *vm)
 		if (vm->vcpu[i] != NULL)
 			vcpu_destroy(vm->vcpu[i]);
 	}
-	vmm.backend->vm_fini(vm);
+	vmm_backend()->vm_fini(vm);
 	memory_fini(vm);
 	if (vm->as != NULL)
 		host_as_put(vm->as);
@@ -300,7 +279,7 @@ vm_build(const struct vm_create_params *p, struct vm **out)
 	    (unsigned int)p->vcp_nmemranges);
 	if (err)
 		goto fail;
-	err = vmm.backend->vm_init(vm);
+	err = vmm_backend()->vm_init(vm);
 	if (err)
 		goto fail;
 	vm->ncpus = (unsigned int)p->vcp_ncpus;
@@ -425,7 +404,7 @@ vmm_ioctl_create(struct vmm_session *s, struct vm_create_params *p)
 int
 vmm_ioctl_term(struct vmm_session *s, struct vm_terminate_params *p)
 {
-	struct vm *vm = table_get(p->vtp_vm_id);
+	struct vm *vm = vm_get(p->vtp_vm_id);
 	struct host_caller c;
 	int err;
 
@@ -492,7 +471,7 @@ vmm_ioctl_info(struct vmm_session *s, struct vm_info_params *p)
 void
 vm_create_undo(const struct vm_create_params *p)
 {
-	struct vm *vm = table_get(p->vcp_id);
+	struct vm *vm = vm_get(p->vcp_id);
 
 	if (vm != NULL) {
 		vm_end(vm);

@@ -237,7 +237,14 @@ struct vcpu {
 
 int	vmm_attach(const struct backend *const *backends);
 void	vmm_detach(void);	/* no session is open */
-const struct backend *vmm_backend(void);
+
+/* The backend of this machine; vmm_attach() finds it. */
+extern const struct backend *vmm_backend_found;
+static inline const struct backend *
+vmm_backend(void)
+{
+	return vmm_backend_found;
+}
 
 /*
  * An open and a close of the device. Close ends the session's VMs; a vCPU
@@ -249,11 +256,8 @@ void	vmm_close(struct vmm_session *s);
  * May sleep. */
 int	vmm_ioctl(struct vmm_session *s, unsigned int cmd, uint64_t uarg);
 
-/*
- * The VM named id, if it is the caller's, with a reference.
- * -ENOENT: none; -EPERM: another user's.
- */
-int	vm_get(uint32_t id, struct vm **vm);
+/* The VM named id, with a reference, whoever's it is; NULL: there is none. */
+struct vm *vm_get(uint32_t id);
 void	vm_put(struct vm *vm);
 /* A VM whose id did not reach its creator must not stay. */
 struct vm_create_params;

@@ -79,15 +79,11 @@ backend_largest_leaf(void)
 	return largest_leaf;
 }
 
-const struct backend *
-vmm_backend(void)
-{
-	static struct backend b;
-
-	b.stage2 = &arch_npt_format;
-	b.largest_leaf = backend_largest_leaf;
-	return &b;
-}
+static const struct backend fake_backend = {
+	.stage2 = &arch_npt_format,
+	.largest_leaf = backend_largest_leaf,
+};
+const struct backend *vmm_backend_found = &fake_backend;
 
 /* --- Set-up --------------------------------------------------------------- */
 

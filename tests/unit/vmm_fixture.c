@@ -96,9 +96,9 @@ struct vcpu *
 fixture_vcpu(const struct fixture *f)
 {
 	struct vcpu *v;
-	struct vm *vm;
+	struct vm *vm = vm_get(f->vm);
 
-	ck_assert_int_eq(vm_get(f->vm, &vm), 0);
+	ck_assert_ptr_nonnull(vm);
 	v = vm->vcpu[f->run.vrp_vcpu_id];
 	vm_put(vm);
 	return v;
