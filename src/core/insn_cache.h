@@ -21,7 +21,7 @@ struct vcpu;
  */
 struct fetch_state {
 	uint64_t cr0, cr3, cr4, efer;
-	uint64_t cs, cs_base;		/* cs: limit and attributes */
+	uint64_t cs, cs_base;		/* cs: limit and attributes, at least */
 	uint64_t cpl;
 };
 

@@ -124,24 +124,28 @@ insn_fetch(struct vcpu *v, uint64_t ops, struct insn *out)
 	return ops & INSN_BIT(out->op) ? 0 : INSN_RETRY;
 }
 
-unsigned int
-insn_bytes(struct vcpu *v, uint8_t bytes[INSN_MAX])
+static unsigned int
+fetch_bytes(struct vcpu *v, uint8_t bytes[INSN_MAX])
 {
 	struct guest_fault fault;
 	struct fetch f;
 
-	if (v->exit.bytes_len != 0) {
-		memcpy(bytes, v->exit.bytes, v->exit.bytes_len);
-		return v->exit.bytes_len;
-	}
-	if (insn_bytes_known(v, bytes))
-		return INSN_MAX;
 	fetch_start(v, &f);
 	while (f.n < INSN_MAX && fetch_more(v, &f, &fault) == 0)
 		continue;
 	fetch_keep(v, &f, NULL);
 	memcpy(bytes, f.bytes, f.n);
 	return f.n;
+}
+
+unsigned int
+insn_bytes(struct vcpu *v, uint8_t bytes[INSN_MAX])
+{
+	if (v->exit.bytes_len != 0) {
+		memcpy(bytes, v->exit.bytes, v->exit.bytes_len);
+		return v->exit.bytes_len;
+	}
+	return insn_bytes_known(v, bytes) ? INSN_MAX : fetch_bytes(v, bytes);
 }
 
 static uint64_t

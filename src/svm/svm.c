@@ -377,7 +377,8 @@ svm_fetch_state(struct vcpu *v, struct fetch_state *s)
 	s->cr3 = vmcb->cr3;
 	s->cr4 = vmcb->cr4;
 	s->efer = vmcb->efer;
-	s->cs = (uint64_t)vmcb->cs.limit << 32 | vmcb->cs.attributes;
+	/* Selector, attributes and limit, in one word. */
+	memcpy(&s->cs, &vmcb->cs, sizeof(s->cs));
 	s->cs_base = vmcb->cs.base;
 	s->cpl = vmcb->cpl;
 }

@@ -634,17 +634,54 @@ START_TEST(across_pages)
 }
 END_TEST
 
+/* Even where the second page begins like the instruction. */
+START_TEST(across_pages_that_look_alike)
+{
+	FOR_EACH_KIND(k) {
+		enter(k);
+		memset(f.mem + CODE + 0xfff, 0xe4, 16);	/* IN AL, 0xe4 */
+		v->gpr[VCPU_REGS_RIP] += 0xfff - OFFSET;
+		ck_assert_int_eq(outcome().insn.op, INSN_IN);
+		f.mem[CODE + 0xfff] = 0xe6;
+		ck_assert_int_eq(outcome().insn.op, INSN_OUT);
+	}
+}
+END_TEST
+
+/* So with bytes that the CPU gave, which were those of before. */
+START_TEST(bytes_from_the_cpu)
+{
+	struct insn insn;
+
+	FOR_EACH_KIND(k) {
+		enter(k);
+		memset(f.mem + CODE + OFFSET, 0xe4, 16);
+		f.mem[CODE + OFFSET] = 0xe6;
+		v->exit.bytes_len = 1;
+		v->exit.bytes[0] = 0xe4;
+		ck_assert_int_eq(insn_fetch(v, ~0ULL, &insn), 0);
+		ck_assert_int_eq(insn.op, INSN_IN);
+		v->exit.bytes_len = 0;
+		ck_assert_int_eq(insn_fetch(v, ~0ULL, &insn), 0);
+		ck_assert_int_eq(insn.op, INSN_OUT);
+	}
+}
+END_TEST
+
 /* Towards the end of the page: as many bytes as there are, and they change. */
 START_TEST(before_the_end_of_the_page)
 {
+	struct insn insn;
+
 	FOR_EACH_PAGING(k)
 		for (unsigned int at = 0xff0; at <= 0xffe; at++) {
 			enter(k);
 			memset(entry_of(TABLES, 0, 1), 0, width);
 			v->gpr[VCPU_REGS_RIP] += at - OFFSET;
 			CODE_AT(CODE + at, CPUID);
-			ck_assert_int_eq(outcome().insn.op, INSN_CPUID);
-			ck_assert_int_eq(outcome().insn.op, INSN_CPUID);
+			ck_assert_int_eq(insn_fetch(v, ~0ULL, &insn), 0);
+			ck_assert_int_eq(insn_fetch(v, ~0ULL, &insn), 0);
+			ck_assert_int_eq(insn.op, INSN_CPUID);
 			ck_assert_uint_eq(outcome().n, 0x1000 - at < 15 ? 0x1000 - at : 15);
 			for (unsigned int b = at; b <= 0xfff; b++) {
 				struct outcome now, want;
@@ -714,6 +751,7 @@ main(void)
 		other_rip, other_tables, other_code_size, other_segment,
 		other_privilege, other_cr4, other_efer, paging_off, other_entries,
 		other_rights, other_bytes, across_pages,
+		across_pages_that_look_alike, bytes_from_the_cpu,
 		before_the_end_of_the_page, page_gone, page_protected,
 	};
 

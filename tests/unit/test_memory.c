@@ -981,6 +981,26 @@ START_TEST(accesses_honour_protections)
 }
 END_TEST
 
+/* For who reads and writes single words: where they are, and whether he may. */
+START_TEST(places)
+{
+	uint64_t addr = 0;
+
+	ck_assert_int_eq(memory_place(&vm, TOUCH + 8, R | W, &addr), 0);
+	ck_assert_uint_eq(addr, (uint64_t)(uintptr_t)hva(TOUCH + 8));
+	ck_assert_int_eq(memory_place(&vm, SKEW + SKEW_SIZE - 8, R, &addr), 0);
+	ck_assert_uint_eq(addr, (uint64_t)(uintptr_t)hva(SKEW + SKEW_SIZE - 8));
+	ck_assert_int_eq(memory_place(&vm, SKEW + SKEW_SIZE, R, &addr), -EFAULT);
+	ck_assert_int_eq(memory_place(&vm, LOW_SIZE, R, &addr), -EFAULT);
+	ck_assert_int_eq(memory_place(&vm, UINT64_MAX, R, &addr), -EFAULT);
+
+	ck_assert_int_eq(memory_protect(&vm, MAIN + PAGE, PAGE, X), 0);
+	ck_assert_int_eq(memory_place(&vm, MAIN + PAGE, R, &addr), 0);
+	ck_assert_int_eq(memory_place(&vm, MAIN + PAGE, W, &addr), -EFAULT);
+	ck_assert_int_eq(memory_place(&vm, MAIN + 2 * PAGE, W, &addr), 0);
+}
+END_TEST
+
 START_TEST(exchanges)
 {
 	uint64_t old = 5;
@@ -1242,6 +1262,7 @@ main(void)
 	tcase_add_test(tc, reads_and_writes);
 	tcase_add_test(tc, accesses_stay_in_memory);
 	tcase_add_test(tc, accesses_honour_protections);
+	tcase_add_test(tc, places);
 	tcase_add_test(tc, exchanges);
 	tcase_add_test(tc, the_hosts_refusal_is_reported);
 	tcase_add_test(tc, faults_without_memory);
