@@ -13,18 +13,11 @@
 #define LEAF_TSC	0x15u
 #define LEAF_SIZES	0x80000008u
 
-/* What is left to do when a guest asks. */
-enum more {
-	MORE_NOTHING,
-	MORE_CLOCK,	/* see whether the host's TSC is still good */
-	MORE_LIVE,	/* ask the vCPU or the CPU */
-};
-
 /* By rule what guests see; behind the last rule, what they see without one. */
 static struct answer {
 	struct cpuid_regs regs;
-	struct cpuid_regs unstable;	/* MORE_CLOCK: without a good TSC */
-	uint8_t	more;			/* enum more */
+	uint32_t live;		/* ask the vCPU, the CPU or the host as well */
+	uint32_t pad[3];	/* a power of two is quickly found */
 } answers[CPUID_RULE_COUNT + 1];
 
 /* The rules' pass bits, less those whose registers this host does not switch. */
@@ -183,7 +176,7 @@ fix_xsave_size(struct answer *a)
 {
 	a->regs.eax &= (uint32_t)fpu_xcr0_allowed();
 	a->regs.ecx = fpu_xsave_size(fpu_xcr0_allowed());
-	a->more = MORE_LIVE;
+	a->live = true;
 }
 
 /* Leaf 0xd.n: offset and size of component n, if the guest may have it. */
@@ -197,20 +190,12 @@ fix_xsave_area(struct answer *a, uint32_t component)
 	a->regs.ecx = 0;
 }
 
-static void
-fix_kvm_clock(struct answer *a)
-{
-	a->unstable = a->regs;
-	a->unstable.eax &= ~feature_mask(CPUID_FEATURE_PVCLOCK_STABLE);
-	a->more = MORE_CLOCK;
-}
-
 /* What of a fixup stays as it is. */
 static void
 settle(const struct cpuid_rule *r, struct answer *a)
 {
 	apply_rule(r, r->subleaf, &a->regs);
-	a->more = r->live ? MORE_LIVE : MORE_NOTHING;
+	a->live = r->live;
 	switch (r->fixup) {
 	case CPUID_FIXUP_LEVEL:
 		fix_level(a);
@@ -224,12 +209,10 @@ settle(const struct cpuid_rule *r, struct answer *a)
 	case CPUID_FIXUP_XSAVE_AREA:
 		fix_xsave_area(a, r->subleaf);
 		break;
-	case CPUID_FIXUP_KVM_CLOCK:
-		fix_kvm_clock(a);
-		break;
 	case CPUID_FIXUP_APIC_ID:
 	case CPUID_FIXUP_TSC:
-		a->more = MORE_LIVE;
+	case CPUID_FIXUP_KVM_CLOCK:
+		a->live = true;
 		break;
 	default:
 		break;
@@ -256,7 +239,7 @@ live_tsc(struct cpuid_regs *out)
 	out->ecx = host_tsc_khz() * 10;
 }
 
-/* The rest, of an answer with MORE_LIVE. */
+/* The rest, of an answer that is live. */
 static void
 answer_live(struct vcpu *v, unsigned int rule, uint32_t subleaf,
     struct cpuid_regs *out)
@@ -275,6 +258,10 @@ answer_live(struct vcpu *v, unsigned int rule, uint32_t subleaf,
 		break;
 	case CPUID_FIXUP_TSC:
 		live_tsc(out);
+		break;
+	case CPUID_FIXUP_KVM_CLOCK:
+		if (!host_tsc_stable())
+			out->eax &= ~feature_mask(CPUID_FEATURE_PVCLOCK_STABLE);
 		break;
 	default:
 		break;
@@ -310,24 +297,16 @@ cpuid_init(void)
 	phys_bits = find_phys_bits();
 }
 
-/* The answer without MORE_LIVE. */
-static const struct cpuid_regs *
-answer_now(const struct answer *a)
-{
-	return a->more == MORE_CLOCK && !host_tsc_stable() ? &a->unstable :
-	    &a->regs;
-}
-
 void
 cpuid_guest(struct vcpu *v, uint32_t leaf, uint32_t subleaf,
     struct cpuid_regs *out)
 {
 	unsigned int rule = cpuid_find(leaf, subleaf);
 
-	if (answers[rule].more == MORE_LIVE)
+	if (answers[rule].live)
 		answer_live(v, rule, subleaf, out);
 	else
-		*out = *answer_now(&answers[rule]);
+		*out = answers[rule].regs;
 }
 
 static int
@@ -357,7 +336,7 @@ emulate_cpuid(struct vcpu *v, const struct exit_policy *p)
 	unsigned int rule = cpuid_find((uint32_t)v->gpr[VCPU_REGS_RAX], subleaf);
 
 	(void)p;
-	if (answers[rule].more == MORE_LIVE)
+	if (answers[rule].live)
 		return show_live(v, rule, subleaf);
-	return show(v, answer_now(&answers[rule]));
+	return show(v, &answers[rule].regs);
 }

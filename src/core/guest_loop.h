@@ -34,7 +34,7 @@
  * turn before; this is for emulators that keep interrupts back (vmx.c,
  * write_timer()).
  */
-#define TURN_EXITS	64
+#define TURN_EXITS	256
 
 /* What the loop wants next, beside enum exit_next and errno. */
 enum loop_next {

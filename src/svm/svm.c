@@ -56,6 +56,7 @@ struct svm_vcpu {
 	uint8_t	 tried[SAVED_SIZE];
 	bool	 untried;	/* registers have been written since */
 	uint64_t vmcb_pa;
+	uint64_t host_vmcb_pa;	/* of this CPU */
 	uint64_t tag;		/* unique among all vCPUs ever */
 	uint32_t cpu;		/* of the ASID and the clean bits */
 	uint32_t times_on;	/* of that CPU then */
@@ -339,11 +340,31 @@ svm_reg_get_op(struct vcpu *v, enum reg r)
 	return svm_reg_get(vmcb_of(v), v, r);
 }
 
+/* Registers that VMRUN may refuse (APM 2 15.5.1); of PAT, msr.c knows the value. */
+static bool
+vmrun_checks(enum reg r)
+{
+	switch (r) {
+	case REG_CR0:
+	case REG_CR3:
+	case REG_CR4:
+	case REG_EFER:
+	case REG_DR6:
+	case REG_DR7:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void
 svm_reg_set_op(struct vcpu *v, enum reg r, uint64_t value)
 {
 	svm_reg_set(vmcb_of(v), v, r, value);
-	svm_vcpu(v)->untried = true;
+	if (vmrun_checks(r)) {
+		svm_vcpu(v)->untried = true;
+		v->turn_over = true;
+	}
 }
 
 static void
@@ -369,18 +390,23 @@ svm_mode(struct vcpu *v, struct guest_mode *m)
 }
 
 static void
-svm_fetch_state(struct vcpu *v, struct fetch_state *s)
+fetch_state(const struct vmcb *vmcb, struct fetch_state *s)
 {
-	const struct vmcb *vmcb = vmcb_of(v);
-
 	s->cr0 = vmcb->cr0;
 	s->cr3 = vmcb->cr3;
 	s->cr4 = vmcb->cr4;
 	s->efer = vmcb->efer;
-	/* Selector, attributes and limit, in one word. */
-	memcpy(&s->cs, &vmcb->cs, sizeof(s->cs));
+	/* As it lies there: one load. */
+	s->cs = (uint64_t)vmcb->cs.limit << 32 |
+	    (uint64_t)vmcb->cs.attributes << 16 | vmcb->cs.selector;
 	s->cs_base = vmcb->cs.base;
 	s->cpl = vmcb->cpl;
+}
+
+static void
+svm_fetch_state(struct vcpu *v, struct fetch_state *s)
+{
+	fetch_state(vmcb_of(v), s);
 }
 
 /* --- Events ------------------------------------------------------------------------------- */
@@ -461,11 +487,8 @@ put_event(struct vcpu *v)
 
 /* What was to go in and has not: the exit came first, or cut it short. */
 static void
-take_event_back(struct vcpu *v)
+take_event_back(struct vcpu *v, const struct svm_vcpu *s, struct vmcb *vmcb)
 {
-	struct svm_vcpu *s = svm_vcpu(v);
-	struct vmcb *vmcb = s->vmcb;
-
 	event_from_hw((uint32_t)vmcb->exitintinfo,
 	    (uint32_t)(vmcb->exitintinfo >> VMCB_EVENTINJ_ERROR_SHIFT),
 	    &v->exit.interrupted);
@@ -572,27 +595,26 @@ decode_details(struct vcpu *v)
 
 /* The length, where the CPU does not tell it but a fetch is remembered. */
 static uint8_t
-known_length(struct vcpu *v, uint64_t insns)
+known_length(const struct vcpu *v, const struct vmcb *vmcb, uint64_t insns)
 {
 	struct fetch_state now;
 	const struct insn *insn;
 
-	svm_fetch_state(v, &now);
+	fetch_state(vmcb, &now);
 	insn = insn_cache_find(&v->insns, v->gpr[VCPU_REGS_RIP], &now, insns);
 	return insn != NULL ? insn->length : 0;
 }
 
 /* Fill v->exit. Quick exits, but for MOV CR, have nothing but a length. */
 static int
-decode_exit(struct vcpu *v)
+decode_exit(struct vcpu *v, struct vmcb *vmcb)
 {
-	const struct vmcb *vmcb = vmcb_of(v);
 	struct exit_info *x = &v->exit;
 	const struct exit_policy *p;
 
 	x->reason = vmcb->exitcode;
 	x->kind = svm_exit_kind(vmcb->exitcode);
-	svm_controls_renew(vmcb_of(v), x->kind);
+	svm_controls_renew(vmcb, x->kind);
 	if (host_tracing(vmm_exit)) {
 		x->info1 = vmcb->exitinfo1;
 		x->info2 = vmcb->exitinfo2;
@@ -609,7 +631,7 @@ decode_exit(struct vcpu *v)
 	    (p->operands && !x->cr.valid))
 		return ENTER_EXIT;
 	if (x->insn_len == 0)
-		x->insn_len = known_length(v, p->insns);
+		x->insn_len = known_length(v, vmcb, p->insns);
 	return x->insn_len != 0 ? ENTER_QUICK : ENTER_EXIT;
 }
 
@@ -678,14 +700,35 @@ prepare_tlb(struct svm_cpu *c, struct svm_vcpu *s, bool flush)
 		new_asid(c, s);
 }
 
+/* The general registers that VMRUN and #VMEXIT switch. */
+static void
+write_gprs(const struct vcpu *v, struct vmcb *vmcb)
+{
+	vmcb->rax = v->gpr[VCPU_REGS_RAX];
+	vmcb->rsp = v->gpr[VCPU_REGS_RSP];
+	vmcb->rip = v->gpr[VCPU_REGS_RIP];
+	vmcb->rflags = v->gpr[VCPU_REGS_RFLAGS];
+}
+
+static void
+read_gprs(struct vcpu *v, const struct vmcb *vmcb)
+{
+	v->gpr[VCPU_REGS_RAX] = vmcb->rax;
+	v->gpr[VCPU_REGS_RSP] = vmcb->rsp;
+	v->gpr[VCPU_REGS_RIP] = vmcb->rip;
+	v->gpr[VCPU_REGS_RFLAGS] = vmcb->rflags;
+}
+
 /* The vCPU is as before; why it was refused is said. */
 static int
-entry_failed(struct vcpu *v, struct svm_cpu *c)
+entry_failed(struct vcpu *v)
 {
+	struct svm_cpu *c = &svm.cpu[v->stay.cpu];
 	struct svm_vcpu *s = svm_vcpu(v);
 
 	if (s->untried)
 		memcpy((uint8_t *)s->vmcb + SAVED, s->tried, SAVED_SIZE);
+	write_gprs(v, s->vmcb);
 	/* The exit has taken it out. */
 	put_event(v);
 	s->vmcb->clean = 0;
@@ -708,8 +751,11 @@ turn_begin(struct vcpu *v, bool flush)
 		svm_vmsave(c->host_vmcb_pa);
 		s->host_saved = true;
 	}
+	s->host_vmcb_pa = c->host_vmcb_pa;
 	prepare_tlb(c, s, flush);
 	put_event(v);
+	if (s->untried)
+		memcpy(s->tried, (uint8_t *)s->vmcb + SAVED, SAVED_SIZE);
 	/* #VMEXIT disarms the host's breakpoints in DR7 (APM 2 15.6). */
 	debug_enter(v);
 	return 0;
@@ -718,34 +764,24 @@ turn_begin(struct vcpu *v, bool flush)
 static int
 enter(struct vcpu *v)
 {
-	struct svm_cpu *c = &svm.cpu[v->stay.cpu];
 	struct svm_vcpu *s = svm_vcpu(v);
 	struct vmcb *vmcb = s->vmcb;
 
-	vmcb->rax = v->gpr[VCPU_REGS_RAX];
-	vmcb->rsp = v->gpr[VCPU_REGS_RSP];
-	vmcb->rip = v->gpr[VCPU_REGS_RIP];
-	vmcb->rflags = v->gpr[VCPU_REGS_RFLAGS];
-	if (s->untried)
-		memcpy(s->tried, (uint8_t *)vmcb + SAVED, SAVED_SIZE);
+	write_gprs(v, vmcb);
 	svm_clgi();
-	svm_enter(v->gpr, s->vmcb_pa, c->host_vmcb_pa);
+	svm_enter(v->gpr, s->vmcb_pa, s->host_vmcb_pa);
 	/* A host NMI that came meanwhile is taken here. */
 	svm_stgi();
 	if (EXITCODE_INVALID(vmcb->exitcode))
-		return entry_failed(v, c);
+		return entry_failed(v);
 	s->untried = false;
-
-	v->gpr[VCPU_REGS_RAX] = vmcb->rax;
-	v->gpr[VCPU_REGS_RSP] = vmcb->rsp;
-	v->gpr[VCPU_REGS_RIP] = vmcb->rip;
-	v->gpr[VCPU_REGS_RFLAGS] = vmcb->rflags;
-	take_event_back(v);
+	read_gprs(v, vmcb);
+	take_event_back(v, s, vmcb);
 	/* For the next entry of this turn. */
 	vmcb->eventinj = 0;
 	vmcb->tlb_control = VMCB_TLB_NONE;
 	vmcb->clean = svm.clean;
-	return decode_exit(v);
+	return decode_exit(v, vmcb);
 }
 
 static const struct guest_ops ops = {
