@@ -18,7 +18,7 @@
 static unsigned int
 level_index(uint64_t gpa, unsigned int level)
 {
-	return gpa / stage2_size(level) % ENTRIES;
+	return gpa >> stage2_shift(level) & (ENTRIES - 1);
 }
 
 static uint64_t
@@ -44,6 +44,13 @@ static uint64_t *
 table_of(const struct stage2 *s, uint64_t e)
 {
 	return host_pa_to_va(e & s->fmt->address);
+}
+
+/* Pages are most often touched one after the other. */
+static uint64_t *
+recent_table(const struct stage2 *s, uint64_t gpa)
+{
+	return s->recent_gpa == (gpa & ~(PAGE_SIZE_2M - 1)) ? s->recent : NULL;
 }
 
 static uint64_t
@@ -85,7 +92,7 @@ leaf_prot(const struct stage2 *s, uint64_t e)
 int
 stage2_cache_fill(struct stage2_cache *c)
 {
-	while (c->n < STAGE2_CACHE) {
+	while (c->n < c->need) {
 		void *page = host_page_alloc(0);
 
 		if (page == NULL)
@@ -125,6 +132,7 @@ table_defer(struct stage2 *s, uint64_t *table)
 		link = ~host_va_to_pa(s->deferred) & s->fmt->address;
 	sync_store_release(&table[0], link);
 	s->deferred = table;
+	s->recent = NULL;
 	s->tables--;
 }
 
@@ -193,6 +201,7 @@ stage2_fini(struct stage2 *s)
 	stage2_reap(s);
 	host_page_free(s->root, 0);
 	s->root = NULL;
+	s->recent = NULL;
 	s->tables = 0;
 }
 
@@ -231,18 +240,25 @@ stage2_map(struct stage2 *s, uint64_t gpa, uint64_t pa,
     enum stage2_level level, unsigned int prot, struct stage2_cache *c,
     bool *flush)
 {
-	uint64_t *table = s->root, *entry;
+	uint64_t *table = NULL, *entry;
 	uint64_t old, new = leaf_entry(s, pa, level, prot);
-	unsigned int l;
+	unsigned int l = level;
 
 	if (gpa >= GPA_LIMIT)
 		return -EINVAL;
-	for (l = ROOT_LEVEL; l > level; l--) {
+	if (level == STAGE2_4K)
+		table = recent_table(s, gpa);
+	if (table == NULL) {
+		table = s->root;
+		l = ROOT_LEVEL;
+	}
+	for (; l > level; l--) {
 		entry = &table[level_index(gpa, l)];
 		old = sync_load(entry);
 		if (!is_present(s, old) || is_leaf(s, old, l)) {
 			/* One table for each level from here down; all or none. */
-			if (c->n < l - level)
+			c->need = l - level;
+			if (c->n < c->need)
 				return -ENOMEM;
 			break;
 		}
@@ -261,6 +277,10 @@ stage2_map(struct stage2 *s, uint64_t gpa, uint64_t pa,
 		}
 	}
 
+	if (level == STAGE2_4K) {
+		s->recent = table;
+		s->recent_gpa = gpa & ~(PAGE_SIZE_2M - 1);
+	}
 	entry = &table[level_index(gpa, level)];
 	old = sync_load(entry);
 	sync_store_release(entry, new);
@@ -322,12 +342,16 @@ stage2_unmap(struct stage2 *s, uint64_t gpa, uint64_t size)
 bool
 stage2_lookup(const struct stage2 *s, uint64_t gpa, struct stage2_mapping *m)
 {
-	const uint64_t *table = s->root;
-	unsigned int level;
+	const uint64_t *table = recent_table(s, gpa);
+	unsigned int level = STAGE2_4K;
 
 	if (gpa >= GPA_LIMIT)
 		return false;
-	for (level = ROOT_LEVEL; ; level--) {
+	if (table == NULL) {
+		table = s->root;
+		level = ROOT_LEVEL;
+	}
+	for (; ; level--) {
 		uint64_t e = sync_load(&table[level_index(gpa, level)]);
 
 		if (!is_present(s, e))

@@ -25,10 +25,16 @@
 enum stage2_level { STAGE2_4K, STAGE2_2M, STAGE2_1G };
 
 /* What an entry of a table of this level covers, leaf or not. */
+static inline unsigned int
+stage2_shift(unsigned int level)
+{
+	return 12 + 9 * level;
+}
+
 static inline uint64_t
 stage2_size(unsigned int level)
 {
-	return PAGE_SIZE_4K << 9 * level;
+	return 1ULL << stage2_shift(level);
 }
 
 /* How a vendor writes an entry; one constant object a vendor, generated. */
@@ -49,16 +55,19 @@ struct stage2 {
 	uint64_t tables;	/* table pages, the root included */
 	uint64_t resident;	/* 4 KiB pages that leaves map */
 	void	*deferred;	/* table pages to free after a flush */
+	uint64_t *recent;	/* table of the last 4 KiB leaf mapped, or NULL */
+	uint64_t recent_gpa;	/* what it translates: 2 MiB from here on */
 };
 
-/* Table pages for one mapping operation. */
-#define STAGE2_CACHE	4
+/* Table pages for one mapping operation: at most one a level below the root. */
+#define STAGE2_CACHE	3
 struct stage2_cache {
 	void *page[STAGE2_CACHE];
 	unsigned int n;
+	unsigned int need;	/* as many stage2_map() would have needed */
 };
 
-/* Fill up; -ENOMEM. May sleep; without mem_lock. */
+/* Fill up to need; -ENOMEM. May sleep; without mem_lock. */
 int	stage2_cache_fill(struct stage2_cache *c);
 void	stage2_cache_drain(struct stage2_cache *c);
 
@@ -73,7 +82,7 @@ void	stage2_fini(struct stage2 *s);
  * something that is no longer so (another page, a right taken away, a table
  * taken out), and is left alone otherwise: a right that was only added needs
  * no flush, for CPUs walk the tables again before they report a fault.
- * -ENOMEM: the cache ran dry; the table still says what it said.
+ * -ENOMEM: the cache needs more, c->need; the table still says what it said.
  * -EINVAL: gpa has more bits than the walk (48).
  */
 int	stage2_map(struct stage2 *s, uint64_t gpa, uint64_t pa,

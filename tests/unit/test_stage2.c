@@ -384,6 +384,7 @@ START_TEST(an_empty_cache_changes_nothing)
 				ck_assert_uint_eq(s.resident, resident);
 				ck_assert_uint_eq(cpu_walk(&s, step[i].gpa), before);
 				ck_assert_uint_eq(c.n, n);
+				ck_assert_uint_eq(c.need, step[i].needs);
 				ck_assert(!flush);
 			} else {
 				ck_assert_uint_eq(s.tables, tables + n);
@@ -399,7 +400,7 @@ END_TEST
 START_TEST(allocation_failures)
 {
 	struct stage2 s;
-	struct stage2_cache c = { .n = 0 };
+	struct stage2_cache c = { .need = STAGE2_CACHE };
 
 	host_user_fail_alloc(1);
 	ck_assert_int_eq(stage2_init(&s, formats[_i]), -ENOMEM);
@@ -584,7 +585,7 @@ one_map(struct stage2 *s, uint64_t *seed)
 	if (r >> 20 & 1)
 		pa = (gpa_of(page) + 64 * GIB) & ~(size - 1);
 	do {
-		struct stage2_cache c = cache_of(n > 3 ? 4 : n);
+		struct stage2_cache c = cache_of(n > 3 ? 3 : n);
 
 		error = stage2_map(s, gpa_of(page), pa, (enum stage2_level)level,
 		    prot, &c, &flush);
