@@ -141,22 +141,33 @@ struct host_frame {
 	uint8_t	 order;		/* the host maps 4 KiB << order around it */
 	bool	 present;
 	bool	 writable;
+	bool	 dirty;		/* the host knows that it is written to */
+};
+#define HOST_PAGES	32u
+struct host_pages {
+	/* The question: n pages from hva on, all within the watch. */
+	uint64_t hva;
+	unsigned int n;
+	unsigned int want;	/* the one that is accessed */
+	unsigned int ahead;	/* so many behind it may be faulted in with it */
+	bool	 write;
+	/* The answer: frame[first] to frame[end - 1] are set. */
+	unsigned int first, end;
+	struct host_frame frame[HOST_PAGES];
 };
 /* May sleep (waits for invalidations under way). */
 unsigned long host_watch_begin(struct host_watch *w);
 /*
- * Look up npages (at most 512) pages from hva on. The page at index `want` is
- * faulted in, for writing if `write`; its neighbours are only reported, and
- * when it had to be faulted in not even that has to be.
+ * Page `want` is faulted in if need be, for writing if `write`. If not, and it
+ * is no part of a larger one, its neighbours are reported too. If so, `ahead`
+ * is honoured for writes to anonymous memory that has never been touched.
  * -EFAULT: no page can be there for this access (not mapped, no permission,
- * device memory). -EBUSY: start over. Current must be the creator's address
- * space. May sleep.
+ * device memory). -EBUSY: start over. -ENOMEM, -EINTR. Current must be the
+ * creator's address space. May sleep.
  */
-int	host_watch_resolve(struct host_watch *w, uint64_t hva,
-	    unsigned int npages, unsigned int want, bool write,
-	    struct host_frame *frames, unsigned long seq);
+int	host_watch_resolve(struct host_watch *w, struct host_pages *p);
 bool	host_watch_retry(struct host_watch *w, unsigned long seq);
-/* The guest may write to this page: tell the host. Under mem_lock. */
+/* The guest may write to a page that is not dirty: tell the host. Under mem_lock. */
 void	host_frame_dirty(const struct host_frame *f);
 
 /* --- CPUs ---------------------------------------------------------------- */

@@ -9,9 +9,7 @@
 #include "memory.h"
 #include "backend.h"
 
-/* Present neighbours are mapped along: aligned groups of so many pages. */
-#define AROUND		32u
-
+#define AHEAD		7u		/* pages faulted in before they are touched */
 #define CHUNK_PAGES	512u		/* pages in one entry of vm->prot */
 #define STEP		(1ULL << 30)	/* torn down between two host_resched() */
 
@@ -245,8 +243,7 @@ struct fault {
 	uint64_t gpa;			/* of the page */
 	unsigned int access;
 	uint64_t start;			/* gpa of frame[0] */
-	unsigned int n, want;		/* frame[want] is the page */
-	struct host_frame frame[AROUND];
+	struct host_pages *p;		/* those around it, as the host has them */
 	struct stage2_cache tables;
 	bool	 flush;
 };
@@ -256,7 +253,7 @@ static void
 fault_window(struct fault *f)
 {
 	const struct vm_range *r = f->range;
-	const uint64_t group = AROUND * PAGE_SIZE_4K;
+	const uint64_t group = HOST_PAGES * PAGE_SIZE_4K;
 	uint64_t start = f->gpa & ~(group - 1), end = start + group;
 
 	if (start < r->gpa)
@@ -264,8 +261,29 @@ fault_window(struct fault *f)
 	if (end > r->gpa + r->size)
 		end = r->gpa + r->size;
 	f->start = start;
-	f->n = (unsigned int)((end - start) / PAGE_SIZE_4K);
-	f->want = (unsigned int)((f->gpa - start) / PAGE_SIZE_4K);
+	f->p->hva = r->hva + (start - r->gpa);
+	f->p->n = (unsigned int)((end - start) / PAGE_SIZE_4K);
+	f->p->want = (unsigned int)((f->gpa - start) / PAGE_SIZE_4K);
+	f->p->write = f->access & STAGE2_W;
+}
+
+/*
+ * As long as the guest touches memory page after page, more and more come
+ * along that are new: fewer than it has touched so far, and at most AHEAD.
+ */
+static void
+fault_ahead(struct fault *f, struct vcpu *v)
+{
+	struct host_pages *p = f->p;
+	unsigned int n = 0;
+
+	v->fault_ahead = f->gpa == v->fault_next ? v->fault_ahead * 2 + 1 : 0;
+	if (v->fault_ahead > AHEAD)
+		v->fault_ahead = AHEAD;
+	while (n < v->fault_ahead && p->want + n + 1 < p->n && (STAGE2_W &
+	    prot_at(f->vm, f->gpa + (n + 1) * PAGE_SIZE_4K)))
+		n++;
+	p->ahead = n;
 }
 
 /* Does the second stage allow the access already? Another vCPU was faster. */
@@ -287,7 +305,7 @@ static bool
 fault_fits(const struct fault *f, unsigned int level)
 {
 	const struct vm_range *r = f->range;
-	const struct host_frame *frame = &f->frame[f->want];
+	const struct host_frame *frame = &f->p->frame[f->p->want];
 	const uint64_t size = stage2_size(level), mask = size - 1;
 	const uint64_t base = f->gpa & ~mask;
 	const uint64_t hva = r->hva + (f->gpa - r->gpa);
@@ -302,10 +320,13 @@ fault_fits(const struct fault *f, unsigned int level)
 static enum stage2_level
 fault_level(const struct fault *f)
 {
-	unsigned int level = vmm_backend()->largest_leaf();
+	unsigned int level;
 
+	if (f->p->frame[f->p->want].order == 0)
+		return STAGE2_4K;
 	if ((f->access & STAGE2_X) && !host_large_exec())
 		return STAGE2_4K;
+	level = vmm_backend()->largest_leaf();
 	while (level > STAGE2_4K && !fault_fits(f, level))
 		level--;
 	return (enum stage2_level)level;
@@ -326,9 +347,31 @@ fault_map(struct fault *f, uint64_t gpa, const struct host_frame *frame,
 		prot &= ~STAGE2_X;
 	err = stage2_map(&f->vm->stage2, gpa & ~mask, frame->pa & ~mask, level,
 	    prot, &f->tables, &f->flush);
-	if (err == 0 && (prot & STAGE2_W))
+	if (err == 0 && (prot & STAGE2_W) && !frame->dirty)
 		host_frame_dirty(frame);
 	return err;
+}
+
+/* The host has more than the page in one piece: its neighbours are known. */
+static void
+fault_spread(struct host_pages *p)
+{
+	const struct host_frame *frame = &p->frame[p->want];
+	const uint64_t mask = (PAGE_SIZE_4K << frame->order) - 1;
+	unsigned int i;
+
+	for (i = 0; i < p->n; i++) {
+		const uint64_t pa = frame->pa + i * PAGE_SIZE_4K -
+		    p->want * PAGE_SIZE_4K;
+
+		if (i == p->want)
+			continue;
+		p->frame[i] = *frame;
+		p->frame[i].pa = pa;
+		p->frame[i].present = ((pa ^ frame->pa) & ~mask) == 0;
+	}
+	p->first = 0;
+	p->end = p->n;
 }
 
 /* Map what was resolved; mem_lock. -ENOMEM: more table pages are needed. */
@@ -336,25 +379,50 @@ static int
 fault_map_all(struct fault *f)
 {
 	const enum stage2_level level = fault_level(f);
+	struct host_pages *p = f->p;
 	struct stage2_mapping m;
 	unsigned int i;
 	int err;
 
-	err = fault_map(f, f->gpa, &f->frame[f->want], level);
+	err = fault_map(f, f->gpa, &p->frame[p->want], level);
 	if (err || level != STAGE2_4K)
 		return err;
-	for (i = 0; i < f->n; i++) {
+	if (p->frame[p->want].order != 0)
+		fault_spread(p);
+	for (i = p->first; i < p->end; i++) {
 		uint64_t gpa = f->start + i * PAGE_SIZE_4K;
 
-		if (!f->frame[i].present ||
+		if (i == p->want || !p->frame[i].present ||
 		    stage2_lookup(&f->vm->stage2, gpa, &m))
 			continue;
 		/* The page's own table holds its neighbours as well. */
-		err = fault_map(f, gpa, &f->frame[i], STAGE2_4K);
+		err = fault_map(f, gpa, &p->frame[i], STAGE2_4K);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+/* Map what was resolved since seq, unless it has changed: -EAGAIN. */
+static int
+fault_settle(struct fault *f, unsigned long seq)
+{
+	int r = MEMORY_FAULT_MAPPED;
+
+	host_mutex_lock(&f->vm->mem_lock);
+	if (host_watch_retry(f->range->watch, seq))
+		r = -EAGAIN;
+	else if (f->access & ~prot_at(f->vm, f->gpa))
+		r = MEMORY_FAULT_PROTECT;
+	else if (!fault_is_stale(f))
+		r = fault_map_all(f);
+	if (f->flush) {
+		vm_flush(f->vm);
+		stage2_reap(&f->vm->stage2);
+		f->flush = false;
+	}
+	host_mutex_unlock(&f->vm->mem_lock);
+	return r;
 }
 
 /* Resolve and map once. -EAGAIN: start over. */
@@ -362,13 +430,11 @@ static int
 fault_try(struct fault *f)
 {
 	struct host_watch *w = f->range->watch;
-	const bool write = f->access & STAGE2_W;
 	unsigned long seq;
 	int r;
 
 	seq = host_watch_begin(w);
-	r = host_watch_resolve(w, f->range->hva + (f->start - f->range->gpa),
-	    f->n, f->want, write, f->frame, seq);
+	r = host_watch_resolve(w, f->p);
 	if (r == -EBUSY)
 		return -EAGAIN;
 	if (r == -EFAULT)
@@ -376,38 +442,10 @@ fault_try(struct fault *f)
 	if (r)
 		return r;
 
-	host_mutex_lock(&f->vm->mem_lock);
-	if (host_watch_retry(w, seq)) {
-		r = -EAGAIN;
-	} else if (f->access & ~prot_at(f->vm, f->gpa)) {
-		r = MEMORY_FAULT_PROTECT;
-	} else if (fault_is_stale(f)) {
-		r = MEMORY_FAULT_MAPPED;
-	} else {
-		r = fault_map_all(f);
-		if (r == 0)
-			r = MEMORY_FAULT_MAPPED;
-		if (f->flush)
-			vm_flush(f->vm);
-		f->flush = false;
-		stage2_reap(&f->vm->stage2);
-	}
-	host_mutex_unlock(&f->vm->mem_lock);
-	return r;
-}
-
-/* What can be said without the host: MAPPED, PROTECT, or -EAGAIN. */
-static int
-fault_look(const struct fault *f)
-{
-	int r = -EAGAIN;
-
-	host_mutex_lock(&f->vm->mem_lock);
-	if (f->access & ~prot_at(f->vm, f->gpa))
-		r = MEMORY_FAULT_PROTECT;
-	else if (fault_is_stale(f))
-		r = MEMORY_FAULT_MAPPED;
-	host_mutex_unlock(&f->vm->mem_lock);
+	/* Most faults find their tables there. */
+	do
+		r = fault_settle(f, seq);
+	while (r == -ENOMEM && stage2_cache_fill(&f->tables) == 0);
 	return r;
 }
 
@@ -419,30 +457,24 @@ memory_fault(struct vcpu *v, uint64_t gpa, unsigned int access)
 		.range = memory_range(v->vm, gpa),
 		.gpa = gpa & ~(PAGE_SIZE_4K - 1),
 		.access = access | STAGE2_R,
+		.p = &v->pages,
 	};
 	int r;
 
 	if (f.range == NULL)
 		return MEMORY_FAULT_MMIO;
-	r = fault_look(&f);
-	if (r != -EAGAIN)
-		return r;
+	/* What is refused does not bring the page in. */
+	if (f.access & ~prot_at(f.vm, f.gpa))
+		return MEMORY_FAULT_PROTECT;
 	fault_window(&f);
-	for (;;) {
+	fault_ahead(&f, v);
+	do
 		r = fault_try(&f);
-		/* Most faults find their tables there; others ask twice. */
-		if (r == -ENOMEM && f.tables.n < STAGE2_CACHE &&
-		    stage2_cache_fill(&f.tables) == 0)
-			continue;
-		if (r != -EAGAIN)
-			break;
-		if (host_signal_pending()) {
-			r = -EINTR;
-			break;
-		}
-	}
+	while (r == -EAGAIN && !host_signal_pending());
 	stage2_cache_drain(&f.tables);
-	return r;
+	if (r == MEMORY_FAULT_MAPPED)
+		v->fault_next = f.start + f.p->end * PAGE_SIZE_4K;
+	return r == -EAGAIN ? -EINTR : r;
 }
 
 bool

@@ -230,6 +230,11 @@ struct vcpu {
 	uint64_t exits[EXIT_KINDS];	/* counters, for statistics */
 	struct entry_refusal refusal;	/* of the last entry that failed */
 
+	/* Of memory_fault(): its pages, and is it one in a sequence? */
+	struct host_pages pages;
+	uint64_t fault_next;	/* gpa where it would go on */
+	unsigned int fault_ahead;	/* how far it has come: memory.c */
+
 	void	*backend;	/* the backend's own, per vCPU */
 };
 

@@ -56,6 +56,7 @@
 
 #else /* !__ASSEMBLY__ */
 
+#include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/percpu.h>
 #include <linux/smp.h>
@@ -95,6 +96,13 @@ compat_may_swapgs(void)
 #endif
 	return cpu_feature_enabled(X86_FEATURE_FSGSBASE);
 }
+
+/* Mappings for return addresses, which nobody may write directly: since 6.6. */
+#ifdef VM_SHADOW_STACK
+#define COMPAT_VM_SHADOW_STACK	VM_SHADOW_STACK
+#else
+#define COMPAT_VM_SHADOW_STACK	0
+#endif
 
 /* A predictor barrier is due before this CPU runs user code (VMSCAPE). */
 static inline void

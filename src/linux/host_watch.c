@@ -9,14 +9,17 @@
  */
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/hmm.h>
 #include <linux/magic.h>
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/pgtable.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/userfaultfd_k.h>
 
+#include "compat.h"
 #include "host.h"
 
 struct host_watch {
@@ -94,6 +97,8 @@ host_watch_retry(struct host_watch *w, unsigned long seq)
 	return mmu_interval_read_retry(&w->notifier, seq);
 }
 
+/* --- The creator's page tables -------------------------------------------- */
+
 /* Memory that is hidden from the kernel stays out of guests as well. */
 static bool
 vma_is_secret(const struct vm_area_struct *vma)
@@ -102,112 +107,243 @@ vma_is_secret(const struct vm_area_struct *vma)
 	    file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC;
 }
 
-/* There, but not for a guest: no struct page, or memory of a device. */
-static bool
-pfn_is_foreign(unsigned long pfn)
+#define VM_NOT_FOR_GUESTS	(VM_IO | VM_PFNMAP | COMPAT_VM_SHADOW_STACK)
+
+/* The mapping that holds an address, if a guest may have it for this access. */
+static struct vm_area_struct *
+guest_vma(struct mm_struct *mm, unsigned long at, bool write)
 {
-	return (pfn & HMM_PFN_ERROR) || ((pfn & HMM_PFN_VALID) &&
-	    is_zone_device_page(hmm_pfn_to_page(pfn)));
+	const unsigned long want = VM_READ | (write ? VM_WRITE : 0);
+	struct vm_area_struct *vma = vma_lookup(mm, at);
+
+	if (!vma || (vma->vm_flags & (want | VM_NOT_FOR_GUESTS)) != want ||
+	    vma_is_secret(vma))
+		return NULL;
+	return vma;
 }
 
+/* An entry that translates; those of all sizes have their flags alike. */
+struct leaf {
+	unsigned long flags;	/* 0: there is none */
+	unsigned long pfn;	/* of the 4 KiB page */
+	unsigned int order;
+	const pte_t *pte;	/* where it is, if it is one of 4 KiB */
+};
+
+#define LEAF_FLAGS	(_PAGE_PRESENT | _PAGE_USER)
+
+/*
+ * With interrupts off, no table that is reached is freed: whoever does that
+ * waits for all CPUs first, by interrupts or by RCU. But entries may change
+ * at any time, so each is read once.
+ */
 static void
-frame_set(struct host_frame *f, unsigned long pfn)
+leaf_find(struct leaf *l, struct mm_struct *mm, unsigned long at)
 {
-	*f = (struct host_frame){ 0 };
-	if (!(pfn & HMM_PFN_VALID) || pfn_is_foreign(pfn))
+	pgd_t pgd = READ_ONCE(*pgd_offset(mm, at));
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+	pte_t pte;
+
+	if (!pgd_present(pgd))
 		return;
-	f->pa = __sme_set(PFN_PHYS(pfn & ~HMM_PFN_FLAGS));
-	f->order = hmm_pfn_to_map_order(pfn);
-	f->present = true;
-	f->writable = pfn & HMM_PFN_WRITE;
+	p4d = READ_ONCE(*p4d_offset(&pgd, at));
+	if (!p4d_present(p4d))
+		return;
+	pud = READ_ONCE(*pud_offset(&p4d, at));
+	if (!(pud_flags(pud) & _PAGE_PRESENT))
+		return;
+	if (pud_flags(pud) & _PAGE_PSE) {
+		l->flags = pud_flags(pud);
+		l->pfn = pud_pfn(pud) + PHYS_PFN(at & ~PUD_MASK);
+		l->order = PUD_SHIFT - PAGE_SHIFT;
+		return;
+	}
+	pmd = READ_ONCE(*pmd_offset(&pud, at));
+	if (!(pmd_flags(pmd) & _PAGE_PRESENT))
+		return;
+	if (pmd_flags(pmd) & _PAGE_PSE) {
+		l->flags = pmd_flags(pmd);
+		l->pfn = pmd_pfn(pmd) + PHYS_PFN(at & ~PMD_MASK);
+		l->order = PMD_SHIFT - PAGE_SHIFT;
+		return;
+	}
+	l->pte = pte_offset_kernel(&pmd, at);
+	pte = READ_ONCE(*l->pte);
+	l->flags = pte_flags(pte);
+	l->pfn = pte_pfn(pte);
+	l->order = 0;
 }
 
 /*
- * What the page tables say now, without a fault, about page `want` alone or
- * about all pages of the mapping that holds it; others are reported absent.
- * 1: page `want` can be used; 0: it must be faulted in.
+ * There, but not for a guest: no struct page, or memory of a device. Pages of
+ * zeros are special too, and the only such pages in anonymous memory.
+ */
+static bool
+page_is_foreign(struct vm_area_struct *vma, unsigned long flags,
+    unsigned long pfn)
+{
+	if (flags & _PAGE_SPECIAL)
+		return !is_zero_pfn(pfn) && !vma_is_anonymous(vma);
+	return is_zone_device_page(pfn_to_page(pfn));
+}
+
+/* -EFAULT: not for a guest. */
+static int
+frame_set(struct host_frame *f, struct vm_area_struct *vma,
+    unsigned long flags, unsigned long pfn)
+{
+	f->present = false;
+	if ((flags & LEAF_FLAGS) != LEAF_FLAGS)
+		return 0;
+	if (page_is_foreign(vma, flags, pfn))
+		return -EFAULT;
+	f->pa = __sme_set(PFN_PHYS(pfn));
+	f->order = 0;
+	f->present = true;
+	f->writable = flags & _PAGE_RW;
+	f->dirty = flags & _PAGE_DIRTY;
+	return 0;
+}
+
+/* Page `want` is there: what of first to end - 1 is known with it? */
+static void
+frames_around(struct host_pages *p, struct vm_area_struct *vma,
+    const struct leaf *l, unsigned int index)
+{
+	unsigned int i;
+
+	if (!l->pte) {
+		/* A large page is all that there is to know. */
+		p->frame[p->want].order = l->order;
+		p->first = p->want;
+		p->end = p->want + 1;
+		return;
+	}
+	p->first = max(p->first, p->want - min(p->want, index));
+	p->end = min(p->end, p->want + PTRS_PER_PTE - index);
+	for (i = p->first; i < p->end; i++) {
+		pte_t e = READ_ONCE(l->pte[(long)i - p->want]);
+
+		if (i != p->want)
+			frame_set(&p->frame[i], vma, pte_flags(e), pte_pfn(e));
+	}
+}
+
+/*
+ * Page `want` is not there: which are to be faulted in with it? None that
+ * somebody else wants to hear of, or has to bring from afar.
+ */
+static void
+frames_behind(struct host_pages *p, struct vm_area_struct *vma,
+    const struct leaf *l, unsigned int index)
+{
+	unsigned int n = 0, most = min3(p->ahead, p->end - p->want - 1,
+	    PTRS_PER_PTE - index - 1);
+
+	if (p->write && l->pte && pte_none(READ_ONCE(*l->pte)) &&
+	    vma_is_anonymous(vma) && !userfaultfd_armed(vma))
+		while (n < most && pte_none(READ_ONCE(l->pte[n + 1])))
+			n++;
+	p->first = p->want;
+	p->end = p->want + 1 + n;
+}
+
+/*
+ * What the page tables say now, without a fault, of the pages first to
+ * end - 1. 0: page `want` must be faulted in, with the others that are left.
  */
 static int
-frames_look(struct host_watch *w, unsigned long hva, unsigned int npages,
-    unsigned int want, bool all, bool write, struct host_frame *frames,
-    unsigned long seq)
+frames_look(struct host_pages *p, struct vm_area_struct *vma)
 {
-	unsigned long *pfns = (unsigned long *)frames;
-	unsigned long at = hva + want * PAGE_SIZE;
-	struct hmm_range range = {
-		.notifier = &w->notifier,
-		.notifier_seq = seq,
-	};
-	struct vm_area_struct *vma;
-	unsigned long pfn;
+	const unsigned long at = p->hva + p->want * PAGE_SIZE;
+	const unsigned int index = pte_index(at);
+	struct host_frame *f = &p->frame[p->want];
+	struct leaf l = { 0 };
+	int r;
+
+	local_irq_disable();
+	leaf_find(&l, vma->vm_mm, at);
+	r = frame_set(f, vma, l.flags, l.pfn);
+	if (r == 0 && f->present && (f->writable || !p->write)) {
+		frames_around(p, vma, &l, index);
+		r = 1;
+	} else if (r == 0) {
+		frames_behind(p, vma, &l, index);
+	}
+	local_irq_enable();
+	return r;
+}
+
+/*
+ * The host's own page fault. -EAGAIN: it had to let go of mmap_lock, as it does
+ * while it waits for swap-in or userfaultfd.
+ */
+static int
+fault_in(struct vm_area_struct *vma, unsigned long at, unsigned int flags)
+{
+	vm_fault_t fault = handle_mm_fault(vma, at, flags, NULL);
+
+	if (fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED))
+		return -EAGAIN;
+	if (fault & VM_FAULT_OOM)
+		return -ENOMEM;
+	return fault & VM_FAULT_ERROR ? -EFAULT : 0;
+}
+
+/* With mmap_lock; -EAGAIN: it was let go of, come again. */
+static int
+pages_resolve(struct host_pages *p, struct mm_struct *mm, unsigned int flags)
+{
+	const unsigned long at = p->hva + p->want * PAGE_SIZE;
+	struct vm_area_struct *vma = guest_vma(mm, at, p->write);
 	unsigned int i;
 	int r;
 
-	vma = find_vma(w->notifier.mm, at);
-	if (!vma || vma->vm_start > at || !(vma->vm_flags & VM_READ) ||
-	    (vma->vm_flags & (VM_IO | VM_PFNMAP)) || vma_is_secret(vma))
+	if (!vma)
 		return -EFAULT;
-
-	/* The page frame numbers fit into the lower half of the result... */
-	static_assert(sizeof(frames[0]) >= 2 * sizeof(pfns[0]));
-	memset(pfns, 0, npages * sizeof(pfns[0]));
-	range.start = all ? max3(hva, vma->vm_start, w->start) : at;
-	range.end = all ? min3(hva + npages * PAGE_SIZE, vma->vm_end, w->end) :
-	    at + PAGE_SIZE;
-	range.hmm_pfns = pfns + (range.start - hva) / PAGE_SIZE;
-	r = hmm_range_fault(&range);
+	p->first = p->want -
+	    min_t(unsigned long, p->want, PHYS_PFN(at - vma->vm_start));
+	p->end = min_t(unsigned long, p->n,
+	    p->want + PHYS_PFN(vma->vm_end - at));
+	r = frames_look(p, vma);
 	if (r)
-		return r == -EBUSY ? -EBUSY : -EFAULT;
-	pfn = pfns[want];
-	if (pfn_is_foreign(pfn))
-		return -EFAULT;
-	if (all) {
-		/* ...and are consumed from the top, before they are overwritten. */
-		for (i = npages; i-- > 0;)
-			frame_set(&frames[i], pfns[i]);
-	} else {
-		memset(frames, 0, npages * sizeof(frames[0]));
-		frame_set(&frames[want], pfn);
-	}
-	return frames[want].present && (frames[want].writable || !write);
+		return min(r, 0);
+	r = fault_in(vma, at, flags);
+	if (r)
+		return r;
+	/* Nothing here gives up the lock, and nothing is lost if it fails. */
+	for (i = p->want + 1; i < p->end; i++)
+		if (fault_in(vma, p->hva + i * PAGE_SIZE, FAULT_FLAG_WRITE))
+			break;
+	r = frames_look(p, vma);
+	return r ? min(r, 0) : -EBUSY;	/* it came and went again */
 }
 
-/*
- * A page that has to be faulted in is most often one of many, so looking
- * around is for pages that are there, and not already a large one's part.
- */
 int
-host_watch_resolve(struct host_watch *w, uint64_t hva, unsigned int npages,
-    unsigned int want, bool write, struct host_frame *frames, unsigned long seq)
+host_watch_resolve(struct host_watch *w, struct host_pages *p)
 {
 	struct mm_struct *mm = w->notifier.mm;
-	unsigned long at = hva + want * PAGE_SIZE;
-	bool unlocked = false;
+	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE |
+	    (p->write ? FAULT_FLAG_WRITE : 0);
 	int r;
 
-	if (at < w->start || at >= w->end)
+	if (p->hva < w->start || p->hva + p->n * PAGE_SIZE > w->end)
 		return -EFAULT;
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
-	r = frames_look(w, hva, npages, want, false, write, frames, seq);
-	if (r == 1 && frames[want].order == 0)
-		r = frames_look(w, hva, npages, want, true, write, frames, seq);
-	if (r)
-		goto out;
-
-	/* Waits for swap-in and for userfaultfd; only death ends the wait. */
-	r = fixup_user_fault(mm, at, write ? FAULT_FLAG_WRITE : 0, &unlocked);
-	if (r) {
-		if (r != -ENOMEM && r != -EINTR)
-			r = -EFAULT;
-		goto out;
+	for (;;) {
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		r = pages_resolve(p, mm, flags);
+		if (r != -EAGAIN)
+			break;
+		/* Only death ends the wait. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		flags |= FAULT_FLAG_TRIED;
 	}
-	r = frames_look(w, hva, npages, want, false, write, frames, seq);
-	if (r == 0)
-		r = -EBUSY;	/* it came and went again */
-out:
 	mmap_read_unlock(mm);
-	return min(r, 0);
+	return r;
 }
 
 /*

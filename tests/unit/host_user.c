@@ -712,8 +712,8 @@ host_frame_dirty(const struct host_frame *f)
 {
 	if (self.mutexes == 0)
 		host_user_panic("host_frame_dirty without a lock");
-	if (!f->present || !f->writable)
-		host_user_panic("host_frame_dirty of a page that is not writable");
+	if (!f->present || !f->writable || f->dirty)
+		host_user_panic("host_frame_dirty of a page that cannot become so");
 	sync_add(&host_user.dirtied, 1);
 	sync_store(&host_user.last_dirty, f->pa);
 }
@@ -820,7 +820,7 @@ invalidate(uint64_t start, uint64_t end, bool may_block, bool forget)
 		struct host_user_page *page = page_at(a);
 
 		if (page != NULL)
-			page->present = page->pte_write = false;
+			page->present = page->pte_write = page->dirty = false;
 	}
 	pthread_cond_broadcast(&watch_cond);
 	pthread_mutex_unlock(&watch_lock);
@@ -876,36 +876,73 @@ resolve_page(uint64_t va, bool want, bool write, struct host_frame *f)
 	}
 	f->present = page->present && !page->device;
 	f->writable = f->present && page->pte_write;
+	f->dirty = f->writable && page->dirty;
 	f->order = page->order;
 	return 0;
 }
 
+static bool
+is_absent(uint64_t va)
+{
+	const struct host_user_page *page = page_at(va);
+
+	return page != NULL && !page->present && !page->device;
+}
+
+/* Pages of zeros are for reading: only a write brings more along. */
+static int
+resolve_pages(struct host_pages *p)
+{
+	const uint64_t at = p->hva + p->want * 4096ULL;
+	const bool fault = is_absent(at);
+	unsigned int i;
+	int error;
+
+	error = resolve_page(at, true, p->write, &p->frame[p->want]);
+	if (error)
+		return error;
+	p->first = p->want;
+	p->end = p->want + 1;
+	if (fault) {
+		while (p->write && p->end < p->n &&
+		    p->end <= p->want + p->ahead &&
+		    is_absent(p->hva + p->end * 4096ULL)) {
+			resolve_page(p->hva + p->end * 4096ULL, true, true,
+			    &p->frame[p->end]);
+			p->end++;
+		}
+	} else if (p->frame[p->want].order == 0) {
+		p->first = 0;
+		p->end = p->n;
+		for (i = 0; i < p->n; i++)
+			if (i != p->want)
+				resolve_page(p->hva + i * 4096ULL, false, false,
+				    &p->frame[i]);
+	}
+	return 0;
+}
+
 int
-host_watch_resolve(struct host_watch *w, uint64_t hva, unsigned int npages,
-    unsigned int want, bool write, struct host_frame *frames,
-    unsigned long seq)
+host_watch_resolve(struct host_watch *w, struct host_pages *p)
 {
 	int error;
 
 	might_reclaim("host_watch_resolve");
-	if (hva % 4096 != 0 || npages == 0 || npages > 512 || want >= npages ||
-	    hva < w->hva || hva + npages * 4096ULL > w->hva + w->size)
+	if (p->hva % 4096 != 0 || p->n > HOST_PAGES || p->want >= p->n ||
+	    p->hva < w->hva || p->hva + p->n * 4096ULL > w->hva + w->size)
 		host_user_panic("host_watch_resolve(%#llx, %u, %u)",
-		    (unsigned long long)hva, npages, want);
+		    (unsigned long long)p->hva, p->n, p->want);
 	sync_add(&host_user.resolves, 1);
 	if (self.as != 0)
 		return -EFAULT;
+	/* What is not reported is not to be looked at. */
+	memset(p->frame, 0xa5, sizeof(p->frame));
+	p->first = p->end = UINT32_MAX;
 	pthread_mutex_lock(&fault_lock);
-	error = resolve_page(hva + want * 4096ULL, true, write, &frames[want]);
-	for (unsigned int i = 0; error == 0 && i < npages; i++)
-		if (i != want)
-			error = resolve_page(hva + i * 4096ULL, false, false,
-			    &frames[i]);
+	error = resolve_pages(p);
 	pthread_mutex_unlock(&fault_lock);
-	if (error == 0 && sync_load(&w->seq) != seq)
-		error = -EBUSY;
 	if (error == 0 && host_user.on_resolved != NULL)
-		host_user.on_resolved(hva + want * 4096ULL);
+		host_user.on_resolved(p->hva + p->want * 4096ULL);
 	return error;
 }
 

@@ -147,6 +147,7 @@ void	host_user_set_as(unsigned int as);
 struct host_user_page {
 	bool	 present;
 	bool	 pte_write;	/* the host's own mapping allows writes now */
+	bool	 dirty;		/* and it knows of a write */
 	bool	 device;	/* nothing the host may hand out */
 	uint8_t	 prot;		/* STAGE2_R and _W: what the mapping permits */
 	uint8_t	 order;

@@ -111,21 +111,34 @@ START_TEST(cmpxchg_reports_what_was_there)
 }
 END_TEST
 
+/* Ask for page `want` of n at p. */
+static int
+resolve(struct host_watch *w, const uint8_t *p, unsigned int n,
+    unsigned int want, bool write, struct host_pages *pages)
+{
+	pages->hva = (uintptr_t)p;
+	pages->n = n;
+	pages->want = want;
+	pages->write = write;
+	return host_watch_resolve(w, pages);
+}
+
 START_TEST(invalidation_makes_a_resolver_retry)
 {
 	struct host_watch *w;
-	struct host_frame f[4];
+	struct host_pages f = { .ahead = 0 };
 	uint8_t *p = aligned_alloc(4096, 4 * 4096);
 	unsigned long seq;
 
 	host_user_mem_add(p, 4 * 4096, STAGE2_R | STAGE2_W);
 	ck_assert_int_eq(host_watch_add(&w, (uintptr_t)p, 4 * 4096, &w), 0);
 	seq = host_watch_begin(w);
-	ck_assert_int_eq(host_watch_resolve(w, (uintptr_t)p, 4, 1, true, f, seq), 0);
-	ck_assert(!f[0].present);
-	ck_assert(f[1].present);
-	ck_assert(f[1].writable);
-	ck_assert_uint_eq(f[1].pa, (uintptr_t)p + 4096);
+	ck_assert_int_eq(resolve(w, p, 4, 1, true, &f), 0);
+	ck_assert_uint_eq(f.first, 1);
+	ck_assert_uint_eq(f.end, 2);
+	ck_assert(f.frame[1].present);
+	ck_assert(f.frame[1].writable);
+	ck_assert_uint_eq(f.frame[1].pa, (uintptr_t)p + 4096);
 	host_mutex_lock(&mutex);
 	ck_assert(!host_watch_retry(w, seq));
 	/* An invalidation that may not wait finds the lock taken. */
@@ -137,8 +150,45 @@ START_TEST(invalidation_makes_a_resolver_retry)
 	host_mutex_lock(&mutex);
 	ck_assert(host_watch_retry(w, seq));
 	host_mutex_unlock(&mutex);
-	ck_assert_int_eq(host_watch_resolve(w, (uintptr_t)p, 4, 1, true, f, seq),
-	    -EBUSY);
+	host_watch_remove(w);
+	host_user_mem_remove(p);
+	free(p);
+}
+END_TEST
+
+START_TEST(neighbours_are_reported_or_faulted_in)
+{
+	struct host_watch *w;
+	struct host_pages f = { .ahead = 1 };
+	uint8_t *p = aligned_alloc(4096, 4 * 4096);
+
+	host_user_mem_add(p, 4 * 4096, STAGE2_R | STAGE2_W);
+	ck_assert_int_eq(host_watch_add(&w, (uintptr_t)p, 4 * 4096, &w), 0);
+	/* A read brings one page, a write as many as it was told. */
+	ck_assert_int_eq(resolve(w, p, 4, 0, false, &f), 0);
+	ck_assert_uint_eq(f.end, 1);
+	ck_assert_int_eq(resolve(w, p, 4, 1, true, &f), 0);
+	ck_assert_uint_eq(f.first, 1);
+	ck_assert_uint_eq(f.end, 3);
+	ck_assert(f.frame[2].present);
+	ck_assert(f.frame[2].writable);
+	ck_assert(!host_user_page(p + 3 * 4096)->present);
+	/* Of one that is there, all others are reported. */
+	ck_assert_int_eq(resolve(w, p, 4, 2, true, &f), 0);
+	ck_assert_uint_eq(f.first, 0);
+	ck_assert_uint_eq(f.end, 4);
+	ck_assert(f.frame[0].present);
+	ck_assert(!f.frame[0].writable);
+	ck_assert(f.frame[1].present);
+	ck_assert(!f.frame[3].present);
+	ck_assert(!host_user_page(p + 3 * 4096)->present);
+	/* Not so in a large one: it is known. */
+	for (unsigned int i = 0; i < 4; i++)
+		host_user_page(p + i * 4096)->order = 2;
+	ck_assert_int_eq(resolve(w, p, 4, 2, true, &f), 0);
+	ck_assert_uint_eq(f.frame[2].order, 2);
+	ck_assert_uint_eq(f.first, 2);
+	ck_assert_uint_eq(f.end, 3);
 	host_watch_remove(w);
 	host_user_mem_remove(p);
 	free(p);
@@ -148,24 +198,24 @@ END_TEST
 START_TEST(sharing_is_broken_by_a_write)
 {
 	struct host_watch *w;
-	struct host_frame f;
+	struct host_pages f = { .ahead = 0 };
 	uint8_t *p = aligned_alloc(4096, 4096);
 	unsigned long seq;
 
 	host_user_mem_add(p, 4096, STAGE2_R | STAGE2_W);
 	ck_assert_int_eq(host_watch_add(&w, (uintptr_t)p, 4096, &w), 0);
 	seq = host_watch_begin(w);
-	ck_assert_int_eq(host_watch_resolve(w, (uintptr_t)p, 1, 0, false, &f, seq), 0);
-	ck_assert(f.present);
-	ck_assert(!f.writable);
-	ck_assert_int_eq(host_watch_resolve(w, (uintptr_t)p, 1, 0, true, &f, seq),
-	    -EBUSY);
-	seq = host_watch_begin(w);
-	ck_assert_int_eq(host_watch_resolve(w, (uintptr_t)p, 1, 0, true, &f, seq), 0);
-	ck_assert(f.writable);
+	ck_assert_int_eq(resolve(w, p, 1, 0, false, &f), 0);
+	ck_assert(f.frame[0].present);
+	ck_assert(!f.frame[0].writable);
+	ck_assert_int_eq(resolve(w, p, 1, 0, true, &f), 0);
+	ck_assert(f.frame[0].writable);
+	/* The page has changed since the watch was asked. */
+	host_mutex_lock(&mutex);
+	ck_assert(host_watch_retry(w, seq));
+	host_mutex_unlock(&mutex);
 	host_user_page(p)->prot = STAGE2_R;
-	ck_assert_int_eq(host_watch_resolve(w, (uintptr_t)p, 1, 0, true, &f, seq),
-	    -EFAULT);
+	ck_assert_int_eq(resolve(w, p, 1, 0, true, &f), -EFAULT);
 	host_watch_remove(w);
 	host_user_mem_remove(p);
 	free(p);
@@ -310,6 +360,7 @@ main(void)
 	tcase_add_test(tc, user_copies_honour_page_rights);
 	tcase_add_test(tc, cmpxchg_reports_what_was_there);
 	tcase_add_test(tc, invalidation_makes_a_resolver_retry);
+	tcase_add_test(tc, neighbours_are_reported_or_faulted_in);
 	tcase_add_test(tc, sharing_is_broken_by_a_write);
 	tcase_add_test(tc, cpus_come_on_together_or_not_at_all);
 	tcase_add_test(tc, a_kick_ends_the_wait_of_a_guest);

@@ -267,9 +267,10 @@ START_TEST(a_write_breaks_sharing)
 	ck_assert_uint_eq(host_user.dirtied, 1);
 	ck_assert_uint_eq(flushes, 1);
 	/* Another vCPU had the same fault: nothing is left to do. */
-	resolves = host_user.resolves;
 	ck_assert_int_eq(fault(MAIN, W), MEMORY_FAULT_MAPPED);
-	ck_assert_uint_eq(host_user.resolves, resolves);
+	ck_assert_uint_eq(mapped(MAIN), R | W | X);
+	ck_assert_uint_eq(host_user.dirtied, 1);
+	ck_assert_uint_eq(flushes, 1);
 }
 END_TEST
 
@@ -283,7 +284,10 @@ START_TEST(present_neighbours_come_along)
 	/* Outside the group: not looked at. */
 	touch(group - PAGE, true);
 	touch(group + 32 * PAGE, true);
+	/* Not for one that is not there: it comes alone. */
 	ck_assert_int_eq(fault(group + 9 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(vm.stage2.resident, 1);
+	ck_assert_int_eq(fault(group + 11 * PAGE, W), MEMORY_FAULT_MAPPED);
 	for (unsigned int i = 0; i < 32; i++)
 		ck_assert_uint_eq(mapped(group + i * PAGE), i == 9 ? R | W | X :
 		    i % 3 == 0 ? 0 : i % 2 ? R | W | X : R | X);
@@ -292,6 +296,26 @@ START_TEST(present_neighbours_come_along)
 	/* 9 and the odd ones that are no multiple of 3: told to the host. */
 	ck_assert_uint_eq(host_user.dirtied, 12);
 	ck_assert_uint_eq(vm.stage2.resident, 22);
+}
+END_TEST
+
+/* What the host knows to be written needs no second word (M17). */
+START_TEST(dirty_pages_are_not_told_again)
+{
+	touch(MAIN, true);
+	touch(MAIN + PAGE, true);
+	touch(MAIN + 2 * PAGE, false);
+	page(MAIN)->dirty = true;
+	ck_assert_int_eq(fault(MAIN, R), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(mapped(MAIN + PAGE), R | W | X);
+	ck_assert_uint_eq(host_user.dirtied, 1);
+	ck_assert_uint_eq(host_user.last_dirty, (uintptr_t)hva(MAIN + PAGE));
+	/* Cleaned, it was taken away first, and the next write is news. */
+	ck_assert(host_user_invalidate(hva(MAIN), PAGE, true));
+	touch(MAIN, true);
+	ck_assert_int_eq(fault(MAIN, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(host_user.dirtied, 2);
+	ck_assert_uint_eq(host_user.last_dirty, (uintptr_t)hva(MAIN));
 }
 END_TEST
 
@@ -334,6 +358,104 @@ START_TEST(neighbours_keep_what_they_have)
 	ck_assert_int_eq(fault(MAIN + 2 * PAGE, W), MEMORY_FAULT_MAPPED);
 	ck_assert_uint_eq(mapped(MAIN + PAGE), R);
 	ck_assert_uint_eq(flushes, 0);
+}
+END_TEST
+
+/* --- Pages that the guest will touch next --------------------------------- */
+
+/* How many of the 512 pages from gpa on the host has. */
+static unsigned int
+populated(uint64_t gpa)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < 512; i++)
+		n += page(gpa + i * PAGE)->present;
+	return n;
+}
+
+START_TEST(new_memory_comes_ahead_of_a_sequence)
+{
+	static const struct { unsigned int at, upto; } step[] = {
+		{ 0, 1 }, { 1, 3 }, { 3, 7 }, { 7, 15 }, { 15, 23 }, { 23, 31 },
+		/* Not beyond the group, and on with the next. */
+		{ 31, 32 }, { 32, 40 },
+	};
+	const uint64_t start = 2 * MIB;
+
+	for (size_t i = 0; i < sizeof(step) / sizeof(step[0]); i++) {
+		const uint64_t gpa = start + step[i].at * PAGE;
+
+		ck_assert_int_eq(fault(gpa, W), MEMORY_FAULT_MAPPED);
+		ck_assert_uint_eq(populated(start), step[i].upto);
+		ck_assert_uint_eq(vm.stage2.resident, step[i].upto);
+		ck_assert_uint_eq(mapped(start + (step[i].upto - 1) * PAGE),
+		    R | W | X);
+		ck_assert_uint_eq(mapped(start + step[i].upto * PAGE), 0);
+	}
+	/* Elsewhere it begins anew; one that is not the next page ends it. */
+	ck_assert_int_eq(fault(4 * MIB, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(fault(4 * MIB + 2 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(fault(4 * MIB + 1 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(fault(4 * MIB + 64 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(populated(4 * MIB), 4);
+	ck_assert_int_eq(fault(start + 40 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(populated(start), 41);
+}
+END_TEST
+
+/* Touch pages one after the other until the last fault may bring 7 along. */
+static void
+sequence(uint64_t gpa)
+{
+	for (unsigned int i = 0; i < 7; i = 2 * i + 1)
+		expect(fault(gpa + i * PAGE, W) == MEMORY_FAULT_MAPPED);
+	expect(mapped(gpa + 6 * PAGE) != 0 && mapped(gpa + 7 * PAGE) == 0);
+}
+
+START_TEST(only_what_may_be_written_comes_ahead)
+{
+	const uint64_t start = 2 * MIB, end = MAIN + MAIN_SIZE;
+
+	/* Reading brings what is read. */
+	for (unsigned int i = 0; i < 9; i++)
+		ck_assert_int_eq(fault(start + i * PAGE, R), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(populated(start), 9);
+	ck_assert_uint_eq(mapped(start + 8 * PAGE), R | X);
+	/* Not what MPROTECT_EPT keeps the guest from writing to, */
+	ck_assert_int_eq(memory_protect(&vm, 4 * MIB + 10 * PAGE, PAGE, R), 0);
+	sequence(4 * MIB);
+	ck_assert_int_eq(fault(4 * MIB + 7 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(populated(4 * MIB), 10);
+	/* nor what lies behind a page that the host has, or refuses, */
+	touch(6 * MIB + 9 * PAGE, true);
+	sequence(6 * MIB);
+	ck_assert_int_eq(fault(6 * MIB + 7 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(populated(6 * MIB), 10);
+	ck_assert_uint_eq(mapped(6 * MIB + 9 * PAGE), 0);
+	page(SKEW + MIB + 10 * PAGE)->device = true;
+	sequence(SKEW + MIB);
+	ck_assert_int_eq(fault(SKEW + MIB + 7 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(populated(SKEW + MIB), 10);
+	/* nor beyond the range. */
+	host_user_invalidate(hva(end - 3 * PAGE), 3 * PAGE, true);
+	sequence(end - 10 * PAGE);
+	ck_assert_int_eq(fault(end - 3 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_ne(mapped(end - PAGE), 0);
+	ck_assert_uint_eq(mapped(end), 0);
+	ck_assert(!page(end)->present);
+}
+END_TEST
+
+START_TEST(what_comes_ahead_and_goes_meanwhile_is_not_mapped)
+{
+	sequence(2 * MIB);
+	host_user.on_resolved = race;
+	races = 2;
+	ck_assert_int_eq(fault(2 * MIB + 7 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(host_user.retries, 2);
+	for (uint64_t gpa = 2 * MIB; gpa < 3 * MIB; gpa += PAGE)
+		expect(mapped(gpa) == 0 || page(gpa)->present);
 }
 END_TEST
 
@@ -407,6 +529,38 @@ START_TEST(a_huge_page_is_4k_where_it_must_be)
 	host_user_mem_huge(hva(6 * MIB), 9);
 	ck_assert_int_eq(fault(6 * MIB, R), MEMORY_FAULT_MAPPED);
 	ck_assert_int_eq(level(6 * MIB), STAGE2_2M);
+}
+END_TEST
+
+/* The host has it in one piece, the second stage not: the group is known. */
+START_TEST(neighbours_in_a_huge_page_come_along)
+{
+	const uint64_t edge = SKEW + 2 * MIB - PAGE;
+
+	/* In the host, 2 MiB end between the last page of a group and it. */
+	host_user_mem_huge(hva(SKEW), 9);
+	ck_assert_int_eq(fault(edge - 8 * PAGE, W), MEMORY_FAULT_MAPPED);
+	ck_assert_int_eq(level(edge - 8 * PAGE), STAGE2_4K);
+	ck_assert_uint_eq(vm.stage2.resident, 31);
+	for (uint64_t gpa = edge - 31 * PAGE; gpa < edge; gpa += PAGE)
+		ck_assert_uint_eq(mapped(gpa), R | W | X);
+	ck_assert_uint_eq(mapped(edge), 0);
+	/* Not beyond the range either (M15). */
+	host_user_mem_huge(hva(LOW), 9);
+	ck_assert_int_eq(fault(LOW_SIZE - 1, W), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(vm.stage2.resident, 62);
+	ck_assert_uint_eq(mapped(LOW_SIZE - 31 * PAGE), R | W | X);
+	/* As writable and as dirty as the whole. */
+	for (uint64_t gpa = 6 * MIB; gpa < 8 * MIB; gpa += PAGE) {
+		touch(gpa, false);
+		page(gpa)->order = 9;
+	}
+	ck_assert_int_eq(memory_protect(&vm, 6 * MIB, PAGE, R), 0);
+	host_user.dirtied = 0;
+	ck_assert_int_eq(fault(7 * MIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(mapped(7 * MIB + 31 * PAGE), R | X);
+	ck_assert_uint_eq(mapped(7 * MIB + 32 * PAGE), 0);
+	ck_assert_uint_eq(host_user.dirtied, 0);
 }
 END_TEST
 
@@ -1240,11 +1394,16 @@ main(void)
 	tcase_add_test(tc, a_read_maps_what_the_host_has);
 	tcase_add_test(tc, a_write_breaks_sharing);
 	tcase_add_test(tc, present_neighbours_come_along);
+	tcase_add_test(tc, dirty_pages_are_not_told_again);
 	tcase_add_test(tc, neighbours_stay_within_the_range);
 	tcase_add_test(tc, neighbours_keep_what_they_have);
+	tcase_add_test(tc, new_memory_comes_ahead_of_a_sequence);
+	tcase_add_test(tc, only_what_may_be_written_comes_ahead);
+	tcase_add_test(tc, what_comes_ahead_and_goes_meanwhile_is_not_mapped);
 	tcase_add_test(tc, a_huge_page_is_one_leaf);
 	tcase_add_test(tc, code_is_4k_where_large_pages_are_dangerous);
 	tcase_add_test(tc, a_huge_page_is_4k_where_it_must_be);
+	tcase_add_test(tc, neighbours_in_a_huge_page_come_along);
 	tcase_add_test(tc, small_pages_give_way_to_a_huge_one);
 	tcase_add_test(tc, the_hosts_own_rights_hold);
 	tcase_add_test(tc, invalidation_takes_the_pages);
