@@ -25,21 +25,25 @@ cr4_mask(uint64_t cr4)
 const struct insn *
 insn_known(struct vcpu *v, uint64_t ops)
 {
+	const uint64_t rip = v->gpr[VCPU_REGS_RIP];
+	const struct insn_site *s = insn_site(&v->insns, rip);
 	struct fetch_state now;
 
 	vmm_backend()->fetch_state(v, &now);
-	return insn_cache_find(&v->insns, v->gpr[VCPU_REGS_RIP], &now, ops);
+	return insn_site_holds(s, rip, &now, ops) ? &s->insn : NULL;
 }
 
 bool
 insn_bytes_known(struct vcpu *v, uint8_t bytes[INSN_MAX])
 {
 	const uint64_t rip = v->gpr[VCPU_REGS_RIP];
-	const struct insn_site *s = &v->insns.site[rip % INSN_SITES];
+	const struct insn_site *s = insn_site(&v->insns, rip);
 	struct fetch_state now;
 
+	if (s->n < INSN_MAX)
+		return false;
 	vmm_backend()->fetch_state(v, &now);
-	if (s->n < INSN_MAX || !insn_site_true(s, rip, &now))
+	if (!insn_site_true(s, rip, &now))
 		return false;
 	memcpy(bytes, s->bytes, INSN_MAX);
 	return true;

@@ -62,22 +62,29 @@ insn_site_true(const struct insn_site *s, uint64_t rip,
 	return changed == 0 && host_user_words_same(s->word);
 }
 
-/*
- * The instruction at RIP, if it is one of ops (INSN_BIT) and known, as a fetch
- * from memory would find it now; or NULL. Does not sleep when preemption is
- * off, and may be called with interrupts off; in the creator's address space.
- * Good until the next put.
- */
-static inline const struct insn *
-insn_cache_find(const struct insn_cache *c, uint64_t rip,
-    const struct fetch_state *now, uint64_t ops)
+static inline const struct insn_site *
+insn_site(const struct insn_cache *c, uint64_t rip)
 {
-	const struct insn_site *s = &c->site[rip % INSN_SITES];
-
-	return (s->ops & ops) && insn_site_true(s, rip, now) ? &s->insn : NULL;
+	return &c->site[rip % INSN_SITES];
 }
 
-/* The same for whoever has only the vCPU. */
+/*
+ * Is the instruction at RIP, whose site this is, one of ops (INSN_BIT), and
+ * would a fetch from memory find it now? Then s->insn is that. Does not sleep
+ * when preemption is off, and may be called with interrupts off; in the
+ * creator's address space.
+ */
+static inline bool
+insn_site_holds(const struct insn_site *s, uint64_t rip,
+    const struct fetch_state *now, uint64_t ops)
+{
+	return (s->ops & ops) && insn_site_true(s, rip, now);
+}
+
+/*
+ * The same for whoever has only the vCPU: the instruction or NULL, good until
+ * the next fetch.
+ */
 const struct insn *insn_known(struct vcpu *v, uint64_t ops);
 /* Likewise the bytes at CS:RIP, if 15 are known. */
 bool	insn_bytes_known(struct vcpu *v, uint8_t bytes[INSN_MAX]);

@@ -389,7 +389,7 @@ svm_mode(struct vcpu *v, struct guest_mode *m)
 	m->code32 = !m->code64 && (vmcb->cs.attributes & VMCB_SEGATTR_DB);
 }
 
-static void
+GUEST_LOOP void
 fetch_state(const struct vmcb *vmcb, struct fetch_state *s)
 {
 	s->cr0 = vmcb->cr0;
@@ -594,15 +594,15 @@ decode_details(struct vcpu *v)
 }
 
 /* The length, where the CPU does not tell it but a fetch is remembered. */
-static uint8_t
+GUEST_LOOP uint8_t
 known_length(const struct vcpu *v, const struct vmcb *vmcb, uint64_t insns)
 {
+	const uint64_t rip = v->gpr[VCPU_REGS_RIP];
+	const struct insn_site *s = insn_site(&v->insns, rip);
 	struct fetch_state now;
-	const struct insn *insn;
 
 	fetch_state(vmcb, &now);
-	insn = insn_cache_find(&v->insns, v->gpr[VCPU_REGS_RIP], &now, insns);
-	return insn != NULL ? insn->length : 0;
+	return insn_site_holds(s, rip, &now, insns) ? s->insn.length : 0;
 }
 
 /* Fill v->exit. Quick exits, but for MOV CR, have nothing but a length. */
