@@ -107,7 +107,8 @@ extern const char guest_cpuid[], guest_rdmsr[], guest_wrmsr[], guest_cr0[], gues
 static const struct guest_operation guest_operations[] = {
 	{ "CPUID", guest_cpuid, 0, 0, 4, until_hlt, NULL },
 	{ "RDMSR", guest_rdmsr, MSR_BIOS_SIGN, 0, 3, until_hlt, NULL },
-	{ "WRMSR", guest_wrmsr, MSR_PAT, PAT_RESET, 3, until_hlt, NULL },
+	{ "WRMSR", guest_wrmsr, MSR_BIOS_SIGN, 0, 3, until_hlt, NULL },
+	{ "WRMSR, PAT", guest_wrmsr, MSR_PAT, PAT_RESET, 3, until_hlt, NULL },
 	{ "CR0 write", guest_cr0, 0, 0, 4, until_hlt, NULL },
 	{ "CR4 write", guest_cr4, 0, 0, 4, until_hlt, NULL },
 	{ "pvclock update", guest_wrmsr, MSR_PVCLOCK, PVCLOCK_PAGE | 1, 3, until_hlt, NULL },

@@ -26,6 +26,7 @@ AT = " @"
 SWITCH, CALL = "world switch", "empty ioctl"
 FLOORS = {
     "CPUID": (SWITCH,), "RDMSR": (SWITCH,), "WRMSR": (SWITCH,),
+    "WRMSR, PAT": (SWITCH,),
     "CR0 write": (), "CR4 write": (), "pvclock update": (SWITCH,),
     "OUT": (SWITCH, CALL), "OUT, all registers": (SWITCH, CALL), "IN": (SWITCH, CALL),
     "HLT, interrupt": (SWITCH, CALL),

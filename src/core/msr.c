@@ -121,6 +121,8 @@ find_policy(uint32_t index)
 static bool
 value_ok(const struct msr_policy *m, uint64_t value)
 {
+	if (m->check == MSR_CHECK_NONE)
+		return true;
 	switch (m->check) {
 	case MSR_CHECK_CANONICAL:
 		return arch_canonical(value);
@@ -155,10 +157,12 @@ read_emulated(struct vcpu *v, const struct msr_policy *m)
 static int
 msr_read(struct vcpu *v, const struct msr_policy *m)
 {
-	switch (m->read) {
-	case MSR_READ_CONSTANT:
+	/* What guests do most is looked for first. */
+	if (m->read == MSR_READ_CONSTANT) {
 		answer(v, m->constant);
 		return 0;
+	}
+	switch (m->read) {
 	case MSR_READ_SHADOW:
 		answer(v, v->msr[m->slot]);
 		return 0;
@@ -174,9 +178,9 @@ msr_write(struct vcpu *v, const struct msr_policy *m, uint64_t value)
 {
 	if (!value_ok(m, value))
 		return 1;
-	switch (m->write) {
-	case MSR_WRITE_IGNORE:
+	if (m->write == MSR_WRITE_IGNORE)
 		return 0;
+	switch (m->write) {
 	case MSR_WRITE_SHADOW:
 		if (value & ~m->writable)
 			return 1;

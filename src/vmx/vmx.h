@@ -157,14 +157,25 @@ vmcs_bring(struct vmx_cpu *c, struct vmx_vcpu *s)
 	if (c->current != s)
 		vmcs_make_current(c, s);
 }
+/* vmcs_begin() outside a stay. */
+bool	vmcs_fetch(struct vcpu *v);
 /*
  * Between begin and end the vCPU's VMCS can be accessed; preemption is off.
  * Where the scheduler will soon take this thread away from a CPU that is off,
  * it waits for that. False: there is no VMX any more (a reboot, or a resume
  * that failed), and no end.
  */
-bool	vmcs_begin(struct vcpu *v);
-void	vmcs_end(struct vcpu *v);
+static inline bool
+vmcs_begin(struct vcpu *v)
+{
+	return v->loaded ? vmx_vcpu(v)->here : vmcs_fetch(v);
+}
+static inline void
+vmcs_end(const struct vcpu *v)
+{
+	if (!v->loaded)
+		host_preempt_enable();
+}
 
 /* --- vmx_state.c: the operations of the backend on a vCPU's registers ------------- */
 

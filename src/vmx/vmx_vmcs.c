@@ -60,12 +60,10 @@ vmcs_make_current(struct vmx_cpu *c, struct vmx_vcpu *s)
 }
 
 bool
-vmcs_begin(struct vcpu *v)
+vmcs_fetch(struct vcpu *v)
 {
 	bool moving;
 
-	if (v->loaded)
-		return vmx_vcpu(v)->here;
 	for (;;) {
 		host_preempt_disable();
 		if (vmx_this_cpu()->on) {
@@ -78,12 +76,5 @@ vmcs_begin(struct vcpu *v)
 			return false;
 		host_resched();
 	}
-}
-
-void
-vmcs_end(struct vcpu *v)
-{
-	if (!v->loaded)
-		host_preempt_enable();
 }
 
