@@ -68,6 +68,7 @@ write_cr4(struct vcpu *v, uint64_t value)
 	    (b->reg_get(v, REG_EFER) & ARCH_EFER_LMA))
 		return 1;
 	b->reg_set(v, REG_CR4, value);
+	fpu_osxsave(v, value & ARCH_CR4_OSXSAVE);
 	if ((old ^ value) & CR4_PAGING)
 		vcpu_flush(v);
 	return 0;

@@ -87,6 +87,30 @@ fpu_reset(struct vcpu *v)
 	v->xcr0 = ARCH_XCR0_X87;
 }
 
+/*
+ * XCR0 is the guest's while its CR4.OSXSAVE is set. Without that nothing can
+ * tell what it is: XGETBV, XSETBV, XSAVE and what is encoded with VEX or EVEX
+ * are undefined (SDM 1 13.2, SDM 2 2.4), on AMD as well, so the host's stays.
+ */
+static void
+xcr0_load(const struct vcpu *v)
+{
+	if (v->xcr0 != fpu.host_xcr0)
+		cpu_xsetbv(0, v->xcr0);
+}
+
+/*
+ * The CPU is asked, not v->xcr0: QEMU 7.2 runs XSETBV in the guest in spite of
+ * its intercept.
+ */
+static void
+xcr0_put(struct vcpu *v)
+{
+	v->xcr0 = cpu_xgetbv(0);
+	if (v->xcr0 != fpu.host_xcr0)
+		cpu_xsetbv(0, fpu.host_xcr0);
+}
+
 void
 fpu_load(struct vcpu *v)
 {
@@ -95,8 +119,8 @@ fpu_load(struct vcpu *v)
 		return;
 	}
 	cpu_xrstor(v->fpu, fpu.mask);
-	if (v->xcr0 != fpu.host_xcr0)
-		cpu_xsetbv(0, v->xcr0);
+	if (v->osxsave)
+		xcr0_load(v);
 }
 
 void
@@ -104,27 +128,36 @@ fpu_put(struct vcpu *v)
 {
 	if (!fpu.xsave) {
 		cpu_fxsave(v->fpu);
-	} else {
-		v->xcr0 = cpu_xgetbv(0);
-		if (v->xcr0 != fpu.host_xcr0)
-			cpu_xsetbv(0, fpu.host_xcr0);
-		cpu_xsave(v->fpu, fpu.mask);
+		return;
 	}
+	if (v->osxsave)
+		xcr0_put(v);
+	cpu_xsave(v->fpu, fpu.mask);
 }
 
-/*
- * The CPU is asked, not v->xcr0: QEMU 7.2 runs XSETBV in the guest in spite of
- * its intercept.
- */
+void
+fpu_osxsave(struct vcpu *v, bool on)
+{
+	if (v->osxsave == on)
+		return;
+	v->osxsave = on;
+	if (!v->loaded)
+		return;
+	if (on)
+		xcr0_load(v);
+	else
+		xcr0_put(v);
+}
+
 uint64_t
 fpu_xcr0(const struct vcpu *v)
 {
-	return v->loaded && fpu.xsave ? cpu_xgetbv(0) : v->xcr0;
+	return v->loaded && v->osxsave ? cpu_xgetbv(0) : v->xcr0;
 }
 
 void
 fpu_xcr0_changed(struct vcpu *v)
 {
-	if (v->loaded)
+	if (v->loaded && v->osxsave)
 		cpu_xsetbv(0, v->xcr0);
 }

@@ -28,6 +28,8 @@ void	fpu_load(struct vcpu *v);
 void	fpu_put(struct vcpu *v);
 /* The guest's XCR0 right now. */
 uint64_t fpu_xcr0(const struct vcpu *v);
+/* The guest's CR4.OSXSAVE, which is 0 on a host without XSAVE, at each change. */
+void	fpu_osxsave(struct vcpu *v, bool on);
 /* The guest changed v->xcr0 (validated). */
 void	fpu_xcr0_changed(struct vcpu *v);
 

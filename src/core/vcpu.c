@@ -43,6 +43,14 @@ power_on_state(struct vcpu_reg_state *r)
 	r->vrs_idtr.vsi_limit = 0xffff;
 }
 
+static void
+write_regs(struct vcpu *v, uint64_t groups, const struct vcpu_reg_state *r)
+{
+	vmm_backend()->regs_write(v, groups, r);
+	if (groups & VM_RWREGS_CRS)
+		fpu_osxsave(v, r->vrs_crs[VCPU_REGS_CR4] & ARCH_CR4_OSXSAVE);
+}
+
 /* Everything a reset sets, then the client's registers. */
 static void
 vcpu_reset(struct vcpu *v, const struct vcpu_reg_state *regs)
@@ -65,7 +73,7 @@ vcpu_reset(struct vcpu *v, const struct vcpu_reg_state *regs)
 			v->msr[msr_policies[i].slot] = msr_policies[i].reset;
 	}
 	vmm_backend()->vcpu_reset(v);
-	vmm_backend()->regs_write(v, VM_RWREGS_ALL, regs);
+	write_regs(v, VM_RWREGS_ALL, regs);
 	/* Whatever the client asked for: a reset leaves x87 only. */
 	fpu_reset(v);
 }
@@ -357,7 +365,7 @@ vcpu_regs_write(struct vcpu *v, uint64_t groups, const struct vcpu_reg_state *r)
 {
 	if (!regs_ok(v, groups, r))
 		return -EINVAL;
-	vmm_backend()->regs_write(v, groups, r);
+	write_regs(v, groups, r);
 	return 0;
 }
 

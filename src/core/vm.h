@@ -200,6 +200,7 @@ struct vcpu {
 	/* Where the vendor's control structure has no place for them. */
 	uint64_t dr6, cr8;
 	uint64_t xcr0;
+	bool	 osxsave;	/* CR4.OSXSAVE: XCR0 matters */
 	uint64_t msr[MSR_SLOTS];	/* shadowed MSRs, by generated slot */
 	void	*fpu;		/* XSAVE area, standard format, 64-byte aligned */
 

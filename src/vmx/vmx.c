@@ -138,12 +138,13 @@ find_msrs(void)
 
 /*
  * Of CR4, too, the guest owns only the bits that its CPUID shows, which is
- * known only after attach; an attempt on any other exits.
+ * known only after attach; an attempt on any other exits. A change of OSXSAVE
+ * does as well: XCR0 depends on it (fpu.c).
  */
 static void
 own_cr4(void)
 {
-	vmx_owned_cr4.mask |= ~cpuid_guest_cr4();
+	vmx_owned_cr4.mask |= ~cpuid_guest_cr4() | ARCH_CR4_OSXSAVE;
 }
 
 static int

@@ -1171,6 +1171,63 @@ START_TEST(xsetbv_is_the_supervisor_s)
 }
 END_TEST
 
+static uint64_t xsetbvs;
+
+static void
+set_osxsave(struct sim_guest *g)
+{
+	/* Until then nobody has touched XCR0. */
+	look_at_xcr0(g);
+	ck_assert_uint_eq(xcr0_inside, 7);
+	ck_assert_uint_eq(sim_cpu[host_cpu()].xsetbvs, xsetbvs);
+	g->gpr[VCPU_REGS_RAX] = 0x40020;
+}
+
+static void
+xsetbv_sse(struct sim_guest *g)
+{
+	look_at_xcr0(g);
+	ck_assert_uint_eq(xcr0_inside, 1);
+	g->gpr[VCPU_REGS_RAX] = 3;
+	g->gpr[VCPU_REGS_RCX] = g->gpr[VCPU_REGS_RDX] = 0;
+}
+
+static void
+clear_osxsave(struct sim_guest *g)
+{
+	look_at_xcr0(g);
+	ck_assert_uint_eq(xcr0_inside, 3);
+	g->gpr[VCPU_REGS_RAX] = 0x20;
+}
+
+START_TEST(xcr0_follows_osxsave)
+{
+	const struct step steps[] = {
+		{ AT(EXIT_CR_ACCESS, MOV_TO_CR4), .exit.cr = { .cr = 4 },
+		  .act = set_osxsave },
+		{ AT(EXIT_XSETBV, "\x0f\x01\xd1"), .act = xsetbv_sse },
+		{ AT(EXIT_CR_ACCESS, MOV_TO_CR4), .exit.cr = { .cr = 4 },
+		  .act = clear_osxsave },
+		{ EXITS(EXIT_INTR), .act = look_at_xcr0 },
+	};
+	const struct step look[] = { { EXITS(EXIT_INTR), .act = look_at_xcr0 } };
+
+	xsetbvs = sim_cpu[host_cpu()].xsetbvs;
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.at, 5);
+	ck_assert_uint_eq(xcr0_inside, 7);
+	ck_assert_uint_eq(f.exit.vrs.vrs_crs[VCPU_REGS_XCR0], 3);
+	/* By the client, too. */
+	set_crs(0x80000011, 0x40020);
+	ck_assert_int_eq(RUN_STEPS(&f, &s, look, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(xcr0_inside, 3);
+	ck_assert_uint_eq(sim_cpu[host_cpu()].xcr0, 7);
+	set_crs(0x80000011, 0x20);
+	ck_assert_int_eq(RUN_STEPS(&f, &s, look, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(xcr0_inside, 7);
+}
+END_TEST
+
 /* A reset leaves x87 only. */
 START_TEST(reset_resets_xcr0)
 {
@@ -1224,6 +1281,7 @@ main(void)
 		a_fetch_that_faults_raises_the_fault,
 		xsetbv_takes_sets_that_make_sense,
 		xsetbv_is_the_supervisor_s,
+		xcr0_follows_osxsave,
 		reset_resets_xcr0,
 	};
 
