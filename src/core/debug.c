@@ -41,13 +41,25 @@ debug_put(struct vcpu *v)
 		guest_sync(v);
 }
 
+/* Most often they are there since the last stay, and writes are dear. */
+static void
+guest_load(const struct vcpu *v)
+{
+	uint64_t dr[4];
+
+	cpu_read_dr0_3(dr);
+	if (((dr[0] ^ v->dr[0]) | (dr[1] ^ v->dr[1]) | (dr[2] ^ v->dr[2]) |
+	    (dr[3] ^ v->dr[3])) != 0)
+		cpu_write_dr0_3(v->dr);
+}
+
 void
 debug_give(struct vcpu *v)
 {
 	struct host_debug *d = &v->host_debug;
 
 	if (!d->active) {
-		cpu_write_dr0_3(v->dr);
+		guest_load(v);
 		v->dr_live = true;
 		return;
 	}

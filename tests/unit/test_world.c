@@ -315,6 +315,30 @@ START_TEST(the_host_arms_a_breakpoint_meanwhile)
 }
 END_TEST
 
+/* DR0-3 that are there from the last stay are not written again. */
+START_TEST(breakpoints_are_written_when_they_differ)
+{
+	const struct step steps[] = {
+		{ EXITS(EXIT_INTR), .act = look },
+	};
+	struct sim_cpu *c = &sim_cpu[0];
+	uint64_t writes;
+
+	set_drs(0x3000);
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	writes = c->dr_writes;
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(c->dr_writes, writes);
+	ck_assert_uint_eq(inside.dr[1], 0x600d);
+	ck_assert_uint_eq(inside.dr[3], 0x3003);
+	/* Somebody has used one in between. */
+	c->dr[3] = 0xffffffff83000000;
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(c->dr_writes, writes + 1);
+	ck_assert_uint_eq(inside.dr[3], 0x3003);
+}
+END_TEST
+
 START_TEST(the_guest_keeps_its_fpu_registers)
 {
 	const struct step steps[] = {
@@ -428,6 +452,7 @@ main(void)
 		a_cpu_goes_under_a_vcpu,
 		the_host_gets_its_state_back,
 		the_host_arms_a_breakpoint_meanwhile,
+		breakpoints_are_written_when_they_differ,
 		the_guest_keeps_its_fpu_registers,
 		the_last_vm_leaves_no_trace,
 		a_host_without_xsave,

@@ -332,4 +332,5 @@ void
 cpu_write_dr0_3(const uint64_t dr[4])
 {
 	memcpy(current()->dr, dr, sizeof(current()->dr));
+	current()->dr_writes++;
 }

@@ -45,7 +45,7 @@ struct sim_cpu {
 	uint64_t xcr0, cr2, cr4, dr[4], dr6, dr7;
 	/* Standard XSAVE layout; the header part is not used. */
 	_Alignas(64) uint8_t fpu[SIM_XSAVE_SIZE];
-	uint64_t xsetbvs;	/* executed */
+	uint64_t xsetbvs, dr_writes;	/* executed; of DR0-3 together */
 };
 extern struct sim_cpu sim_cpu[HOST_USER_CPUS];
 extern uint64_t sim_tsc;	/* of all CPUs; a read adds sim_tsc_step */
