@@ -8,6 +8,8 @@
 #include "debug.h"
 #include "cpu.h"
 
+#define DR6_INIT	0xffff0ff0u	/* no condition met */
+
 /* Take over what the guest has written, but not what the host has armed. */
 static void
 guest_sync(struct vcpu *v)
@@ -29,16 +31,12 @@ guest_sync(struct vcpu *v)
 }
 
 void
-debug_load(struct vcpu *v)
-{
-	v->dr_live = false;
-}
-
-void
-debug_put(struct vcpu *v)
+debug_put(struct vcpu *v, uint64_t dr6)
 {
 	if (v->dr_live)
 		guest_sync(v);
+	if (dr6 != DR6_INIT && !host_stay_debug_active(&v->stay))
+		cpu_write_dr6(DR6_INIT);
 }
 
 /* Most often they are there since the last stay, and writes are dear. */

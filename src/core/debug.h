@@ -7,9 +7,8 @@
 
 #include "vm.h"
 
-/* With the backend's load() and put(). Preemption off. */
-void	debug_load(struct vcpu *v);
-void	debug_put(struct vcpu *v);
+/* With the backend's put(); dr6 is the guest's, which an exit leaves there. */
+void	debug_put(struct vcpu *v, uint64_t dr6);
 
 /* debug_enter() and debug_leave(), when there is something to do. */
 void	debug_give(struct vcpu *v);

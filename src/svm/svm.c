@@ -36,6 +36,7 @@ struct svm_cpu {
 	void	*host_vmcb;	/* what VMRUN does not: VMSAVE's part */
 	uint64_t host_vmcb_pa;
 	uint64_t old_hsave_pa;	/* as it was before cpu_on */
+	uint64_t xss;		/* the kernel sets it once */
 	uint32_t next_asid;
 	uint64_t asid_gen;	/* grows when all ASIDs have been given out */
 	uint64_t last_vcpu;	/* tag of the vCPU that ran last, 0: none */
@@ -64,7 +65,6 @@ struct svm_vcpu {
 	bool	 window;	/* the interrupt window is requested */
 	bool	 virq;		/* the virtual interrupt is v->inject */
 	bool	 host_saved;	/* host_vmcb is this thread's, on this CPU */
-	uint64_t host_xss;	/* while loaded */
 };
 
 static struct {
@@ -204,6 +204,7 @@ svm_cpu_on(void)
 	cpu_wrmsr(ARCH_MSR_EFER, efer | ARCH_EFER_SVME);
 	c->old_hsave_pa = cpu_rdmsr(ARCH_MSR_VM_HSAVE_PA);
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, host_va_to_pa(c->hsave));
+	c->xss = svm.has_xss ? cpu_rdmsr(ARCH_MSR_XSS) : 0;
 	/* No ASID of before is valid, and the first one flushes everything. */
 	c->asid_gen++;
 	c->next_asid = svm.max_asid + 1;
@@ -640,15 +641,15 @@ decode_exit(struct vcpu *v, struct vmcb *vmcb)
 static void
 svm_load(struct vcpu *v)
 {
-	struct svm_cpu *c = &svm.cpu[host_cpu()];
+	struct svm_cpu *c = &svm.cpu[v->stay.cpu];
 	struct svm_vcpu *s = svm_vcpu(v);
 
 	/*
 	 * Cached VMCB state and ASIDs are a CPU's own (APM 2 15.15.2), and
 	 * neither outlives its being offline or asleep.
 	 */
-	if (s->cpu != host_cpu() || s->times_on != c->times_on) {
-		s->cpu = host_cpu();
+	if (s->cpu != v->stay.cpu || s->times_on != c->times_on) {
+		s->cpu = v->stay.cpu;
 		s->times_on = c->times_on;
 		s->asid_gen = 0;
 		s->vmcb->clean = 0;
@@ -659,20 +660,18 @@ svm_load(struct vcpu *v)
 	}
 	s->host_saved = false;
 	/* Guests see no IA32_XSS, but XSAVES would obey the host's. */
-	s->host_xss = svm.has_xss ? cpu_rdmsr(ARCH_MSR_XSS) : 0;
-	if (s->host_xss != 0)
+	if (c->xss != 0)
 		cpu_wrmsr(ARCH_MSR_XSS, 0);
-	debug_load(v);
 }
 
 static void
 svm_put(struct vcpu *v)
 {
-	struct svm_vcpu *s = svm_vcpu(v);
+	const struct svm_cpu *c = &svm.cpu[v->stay.cpu];
 
-	debug_put(v);
-	if (s->host_xss != 0)
-		cpu_wrmsr(ARCH_MSR_XSS, s->host_xss);
+	debug_put(v, vmcb_of(v)->dr6);
+	if (c->xss != 0)
+		cpu_wrmsr(ARCH_MSR_XSS, c->xss);
 }
 
 /* A fresh ASID: no translation carries it (APM 2 15.16.1). */

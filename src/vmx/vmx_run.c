@@ -12,8 +12,6 @@
 #define APIC_TPR	0x80	/* offset in the virtual-APIC page */
 #define TPR_SHIFT	4	/* CR8 is bits 7-4 of the TPR (SDM 3A 11.8.6) */
 
-#define DR6_INIT	0xffff0ff0u	/* no condition met */
-
 static void
 host_field(struct vmx_vcpu *s, uint32_t field, uint64_t *copy, uint64_t value)
 {
@@ -146,7 +144,6 @@ vmx_op_load(struct vcpu *v)
 	s->thread_swapgs_base =
 	    host_swapgs_base(v->msr[MSR_SLOT_KERNEL_GS_BASE]);
 	vmx_syscall_load(v);
-	debug_load(v);
 	s->fresh = true;
 }
 
@@ -161,9 +158,7 @@ vmx_op_put(struct vcpu *v)
 	s->here = false;
 	if (s->rsp_due)
 		vmx_read_rsp(v);
-	debug_put(v);
-	if (!host_stay_debug_active(&v->stay) && v->dr6 != DR6_INIT)
-		cpu_write_dr6(DR6_INIT);
+	debug_put(v, v->dr6);
 	vmx_syscall_put(v);
 	keep_msrs(v);
 	write_msrs(&vmx.stay_msrs, v, c->stay_msr, false);

@@ -412,7 +412,10 @@ START_TEST(the_host_s_xss_is_put_away)
 {
 	const struct step step = { EXITS(EXIT_INTR), .act = look_at_xss };
 
+	/* As the kernel has it when the CPU comes. */
+	host_user_cpu_down(host_cpu());
 	sim_msr_set(0xda0, 0x800);
+	ck_assert_int_eq(host_user_cpu_up(host_cpu()), 0);
 	steps(&step, 1, VMM_NO_IRQ);
 	ck_assert_uint_eq(xss_inside, 0);
 	ck_assert_uint_eq(cpu_rdmsr(0xda0), 0x800);

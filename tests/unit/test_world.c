@@ -327,6 +327,8 @@ START_TEST(breakpoints_are_written_when_they_differ)
 	set_drs(0x3000);
 	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
 	writes = c->dr_writes;
+	/* Nor is the guest's DR6 left to the host. */
+	ck_assert_uint_eq(c->dr6, 0xffff0ff0);
 	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
 	ck_assert_uint_eq(c->dr_writes, writes);
 	ck_assert_uint_eq(inside.dr[1], 0x600d);
