@@ -1003,6 +1003,48 @@ static const struct { uint64_t group; size_t start, end; } places[] = {
 };
 
 /* What was not asked for stays as it is; the rest is as with all of them. */
+/* Without registers, of struct vm_exit the bytes that say what has happened. */
+START_TEST(exits_bring_what_they_are_about)
+{
+	static const struct {
+		struct step step;
+		size_t head;
+		bool gpa;
+	} exits[] = {
+		{ { AT(EXIT_IO, "\xe6\x80"), .exit.io = { .port = 0x80, .size = 1 } },
+		    sizeof(struct vm_exit_inout), false },
+		{ { AT(EXIT_HLT, "\xf4") }, 0, false },
+		{ { EXITS(EXIT_STAGE2_FAULT), .exit.npf = { 0xfe0000000, STAGE2_R } },
+		    offsetof(struct vm_exit, vrs), true },
+	};
+	struct vm_exitregs_params p = { .vxr_vm_id = f.vm };
+	const uint8_t *got = (const uint8_t *)&f.exit;
+
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_EXITREGS, &p), 0);
+	for (unsigned int i = 0; i < sizeof(exits) / sizeof(exits[0]); i++) {
+		fixture_long_mode(&f, RIP);
+		memset(&f.exit, 0x5a, sizeof(f.exit));
+		f.run.vrp_continue = 0;
+		ck_assert_int_eq(fixture_steps(&f, &s, &exits[i].step, 1, VMM_NO_IRQ), 0);
+		ck_assert_uint_eq(f.run.vrp_exit_reason, sim_reason(exits[i].step.exit.kind));
+		if (exits[i].gpa) {
+			ck_assert_uint_eq(vm_exit_gpa(&f.exit), 0xfe0000000);
+			ck_assert_uint_eq(f.exit.vee.vee_fault_type, VEE_FAULT_MMIO_ASSIST);
+		} else {
+			ck_assert_uint_eq(f.exit.vex_gpa_high, 0x5a5a5a5a);
+		}
+		for (size_t b = exits[i].head; b < offsetof(struct vm_exit, vex_gpa_high); b++)
+			expect(got[b] == 0x5a);
+		/* With nothing to tell, there need not be a place for it. */
+		f.run.vrp_exit = (struct vm_exit *)16;
+		fixture_long_mode(&f, RIP);
+		ck_assert_int_eq(fixture_steps(&f, &s, &exits[i].step, 1, VMM_NO_IRQ),
+		    exits[i].head != 0 ? -EFAULT : 0);
+		f.run.vrp_exit = &f.exit;
+	}
+}
+END_TEST
+
 START_TEST(exits_bring_the_registers_asked_for)
 {
 	const struct step step = { AT(EXIT_IO, "\xe6\x80"),
@@ -1259,6 +1301,7 @@ main(void)
 		out_reaches_the_client,
 		in_takes_the_client_s_answer,
 		strings_come_one_by_one,
+		exits_bring_what_they_are_about,
 		exits_bring_the_registers_asked_for,
 		memory_appears_when_it_is_touched,
 		mmio_is_described_and_answered,
