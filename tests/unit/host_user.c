@@ -1313,15 +1313,14 @@ host_call_on(unsigned int cpu, void (*fn)(void *arg), void *arg)
 		host_user_panic("host_call_on of CPU %u", cpu);
 	if (cpu != back)
 		sync_add(&host_user.calls_on, 1);
-	if (cpu != back)
-		interrupt_begin(&cpu_state[cpu]);
+	/* On this CPU, too: with preemption on, others may be on it as well. */
+	interrupt_begin(&cpu_state[cpu]);
 	self.cpu = cpu;
 	self.preempt++;
 	fn(arg);
 	self.preempt--;
 	self.cpu = back;
-	if (cpu != back)
-		interrupt_end(&cpu_state[cpu]);
+	interrupt_end(&cpu_state[cpu]);
 }
 
 /* Different on each CPU where a kernel's are. */
