@@ -24,6 +24,7 @@
 #include "vm.h"
 #include "exit.h"
 #include "insn_fetch.h"
+#include "pvclock.h"
 #include "vcpu_advance.h"
 
 /* Must be compiled into its caller, or the operations stay calls. */
@@ -81,8 +82,11 @@ entry_refused(struct vcpu *v, const struct guest_ops *ops)
 {
 	if (sync_load(&v->requests) || host_stay_signal(&v->stay))
 		return LOOP_LEAVE;
-	if (v->pvclock.wall_due || sync_load(&v->pvclock.dirty) ||
-	    host_stay_resched(&v->stay))
+	if (host_stay_resched(&v->stay))
+		return LOOP_WORK;
+	/* Mostly the clock's page is there. */
+	if ((v->pvclock.wall_due || sync_load(&v->pvclock.dirty)) &&
+	    !pvclock_publish(v))
 		return LOOP_WORK;
 	/* The client waits for a chance to inject, and here it is. */
 	if (sync_load(&v->intr) && v->inject.type == EVENT_NONE &&
