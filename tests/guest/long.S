@@ -335,6 +335,19 @@ FN long_spin_cli			/* the same with interrupts off */
 	cli
 	ret
 
+FN long_spin_exits			/* the same by exits that end in the kernel */
+	sti
+	jmp	1f
+FN long_spin_exits_cli
+	cli
+1:	incq	%gs:MB_COUNTER
+	xor	%eax, %eax
+	cpuid
+	cmpq	$0, %gs:MB_STOP
+	je	1b
+	cli
+	ret
+
 FN long_jmp_self			/* nothing ends this from inside */
 	cli
 1:	jmp	1b

@@ -232,6 +232,47 @@ TEST(irq_kick, "run/irq/intr_kicks_a_spinning_vcpu")
 	vm_finish(v);
 }
 
+static void
+ends_exits_in_a_row(uint64_t spin, bool interrupts)
+{
+	struct vm *vm = vm_new(LONG);
+	struct vcpu *v = &vm->cpu[0];
+	struct vcpu_reg_state s;
+	uint64_t start, counted = 0;
+	struct runner *r;
+	int i;
+
+	vm_call_start(v, spin, 0, 0, 0, 0);
+	for (i = 0; interrupts && i < 20; i++) {
+		r = runner_start_once(v);
+		runner_wait_busy(v);
+		start = now_ns();
+		vm_intr(v, 1);
+		runner_join(r);
+		CHECK(now_ns() - start < 2000000000u * time_scale());
+		CHECK(v->irqready);
+		vm_intr(v, 0);
+	}
+	r = runner_start(v);
+	for (i = 0; i < 20; i++) {
+		runner_wait_busy(v);
+		start = now_ns();
+		vm_regs(v, &s);
+		CHECK(now_ns() - start < 2000000000u * time_scale());
+		CHECK(v->mb->counter > counted);
+		counted = v->mb->counter;
+	}
+	v->mb->stop = 1;
+	CHECK(is_exit_hlt(runner_join(r)));
+}
+
+/* A guest that exits all the time, and never to its client, is reached as well. */
+TEST(irq_kick_exits, "run/irq/reaches_a_vcpu_between_quick_exits")
+{
+	ends_exits_in_a_row(g_long_spin_exits, true);
+	ends_exits_in_a_row(g_long_spin_exits_cli, false);
+}
+
 /* INTR that comes before RUN is not lost. */
 TEST(irq_before, "run/irq/intr_before_run")
 {
