@@ -39,7 +39,7 @@ struct insn_site {
 };
 
 /* By the low bits of RIP. */
-#define INSN_SITES	8u
+#define INSN_SITES	4u
 struct insn_cache {
 	struct insn_site site[INSN_SITES];
 };
