@@ -64,9 +64,6 @@ struct backend {
 
 	/* NULL, or: before a stay in the guest, what may sleep. */
 	void	(*prepare)(struct vcpu *v);
-	/* Bring the vCPU onto this CPU / take it off. Preemption off. */
-	void	(*load)(struct vcpu *v);
-	void	(*put)(struct vcpu *v);
 	/*
 	 * One stay in the guest: guest_stay() with this backend's operations.
 	 * What the outer loop has to do next; -EAGAIN: prepare() is due, or this

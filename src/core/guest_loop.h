@@ -23,6 +23,7 @@
 
 #include "vm.h"
 #include "exit.h"
+#include "fpu.h"
 #include "insn_fetch.h"
 #include "pvclock.h"
 #include "vcpu_advance.h"
@@ -51,8 +52,11 @@ enum enter_result {
 	ENTER_QUICK,	/* so it is, the row says `quick`, and the handler needs no more */
 };
 
-/* A backend's part of a turn. Loaded, interrupts off. */
+/* A backend's part of a stay. Unless noted: loaded, interrupts off. */
 struct guest_ops {
+	/* Bring the vCPU onto this CPU / take it off. Interrupts on. */
+	void	(*load)(struct vcpu *v);
+	void	(*put)(struct vcpu *v);
 	/*
 	 * Before the first entry, with v->inject. flush: drop this vCPU's
 	 * translations. -EAGAIN as for backend.stay(); then no end.
@@ -70,9 +74,6 @@ struct guest_ops {
 	void	(*clear_shadow)(struct vcpu *v);
 };
 
-/* Begin and end a stay. */
-void	guest_load(struct vcpu *v);
-void	guest_put(struct vcpu *v);
 /* Call the row's handler and step over the instruction if the row says so. */
 int	exit_handle(struct vcpu *v);
 
@@ -205,19 +206,38 @@ out:
 	return next;
 }
 
+GUEST_LOOP void
+guest_load(struct vcpu *v, const struct guest_ops *ops)
+{
+	host_stay_begin(&v->stay);
+	fpu_load(v);
+	ops->load(v);
+	sync_store(&v->cpu, v->stay.cpu);
+	v->loaded = true;
+}
+
+GUEST_LOOP void
+guest_put(struct vcpu *v, const struct guest_ops *ops)
+{
+	v->loaded = false;
+	ops->put(v);
+	fpu_put(v);
+	host_stay_end(&v->stay);
+}
+
 /* One stay; what the outer loop of run.c has to do next. */
 GUEST_LOOP int
 guest_stay(struct vcpu *v, const struct guest_ops *ops)
 {
 	int next;
 
-	guest_load(v);
+	guest_load(v, ops);
 	do {
 		next = guest_turn(v, ops);
 		if (next == LOOP_EXIT)
 			next = exit_handle(v);
 	} while (next == EXIT_RESUME);
-	guest_put(v);
+	guest_put(v, ops);
 	return next;
 }
 

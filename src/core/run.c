@@ -70,25 +70,6 @@ exit_handle(struct vcpu *v)
 	return next;
 }
 
-void
-guest_load(struct vcpu *v)
-{
-	host_stay_begin(&v->stay);
-	fpu_load(v);
-	vmm_backend()->load(v);
-	sync_store(&v->cpu, v->stay.cpu);
-	v->loaded = true;
-}
-
-void
-guest_put(struct vcpu *v)
-{
-	v->loaded = false;
-	vmm_backend()->put(v);
-	fpu_put(v);
-	host_stay_end(&v->stay);
-}
-
 /* --- The outer loop ------------------------------------------------------------------- */
 
 /* Run until there is something for the client; the reason, or an errno. */
@@ -105,14 +86,14 @@ run_loop(struct vcpu *v)
 		next = vmm_backend()->stay(v);
 		if (next == EXIT_SLEEP)
 			next = exit_handle(v);
+		if (next == EXIT_TO_CLIENT)
+			return (uint16_t)v->exit.reason;
 		switch (next) {
 		case EXIT_RESUME:
 		case LOOP_WORK:
 		case -EAGAIN:
 			host_resched();
 			break;
-		case EXIT_TO_CLIENT:
-			return (uint16_t)v->exit.reason;
 		case LOOP_WINDOW:
 			return vmm_backend()->window_reason;
 		case LOOP_LEAVE:

@@ -476,6 +476,11 @@ put_event(struct vcpu *v)
 	struct vmcb *vmcb = s->vmcb;
 	const struct event *e = &v->inject;
 
+	if (e->type == EVENT_NONE) {
+		s->virq = false;
+		vmcb->eventinj = 0;
+		return;
+	}
 	s->virq = e->type == EVENT_EXTINT && !s->window && svm_irq_ready(v);
 	vmcb->eventinj = s->virq ? 0 : eventinj(e);
 	if (s->virq)
@@ -784,6 +789,8 @@ enter(struct vcpu *v)
 }
 
 static const struct guest_ops ops = {
+	.load = svm_load,
+	.put = svm_put,
 	.turn_begin = turn_begin,
 	.enter = enter,
 	.turn_end = debug_leave,
@@ -821,8 +828,6 @@ const struct backend svm_backend = {
 	.mode = svm_mode,
 	.fetch_state = svm_fetch_state,
 	.tsc_offset = svm_tsc_offset,
-	.load = svm_load,
-	.put = svm_put,
 	.stay = svm_stay,
 	.irq_ready = svm_irq_ready,
 	.irq_window = svm_irq_window,

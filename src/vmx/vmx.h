@@ -224,8 +224,6 @@ void	vmx_read_rsp(struct vcpu *v);
 
 /* --- vmx_run.c: the operations around the world switch ------------------------------- */
 
-void	vmx_op_load(struct vcpu *v);
-void	vmx_op_put(struct vcpu *v);
 int	vmx_op_stay(struct vcpu *v);
 
 #endif /* VMX_H */

@@ -121,8 +121,8 @@ vmx_syscall_put(struct vcpu *v)
 	s->syscall = false;
 }
 
-void
-vmx_op_load(struct vcpu *v)
+static void
+load(struct vcpu *v)
 {
 	struct vmx_cpu *c = &vmx.cpu[v->stay.cpu];
 	struct vmx_vcpu *s = vmx_vcpu(v);
@@ -147,8 +147,8 @@ vmx_op_load(struct vcpu *v)
 	s->fresh = true;
 }
 
-void
-vmx_op_put(struct vcpu *v)
+static void
+put(struct vcpu *v)
 {
 	const struct vmx_cpu *c = &vmx.cpu[v->stay.cpu];
 	struct vmx_vcpu *s = vmx_vcpu(v);
@@ -399,6 +399,8 @@ clear_shadow(struct vcpu *v)
 }
 
 static const struct guest_ops ops = {
+	.load = load,
+	.put = put,
 	.turn_begin = turn_begin,
 	.enter = enter,
 	.turn_end = turn_end,
