@@ -83,6 +83,14 @@ static const struct sentence create_errors[] = {
 	{ 0, NULL },
 };
 
+/* Of the registers, this monitor looks at RIP and RFLAGS. Other drivers give it all, always. */
+static void want_registers(struct driver *d)
+{
+	struct vm_exitregs_params p = { .vxr_vm_id = d->vm, .vxr_mask = VM_RWREGS_GPRS };
+
+	(void)ioctl(d->fd, VMM_IOC_EXITREGS, &p);
+}
+
 int driver_create(struct driver *d, const char *name, const struct ram *ram, struct err *e)
 {
 	struct vm_create_params p = { .vcp_ncpus = 1 };
@@ -98,6 +106,7 @@ int driver_create(struct driver *d, const char *name, const struct ram *ram, str
 		if (errno != EINTR)
 			return explain(create_errors, "the VM can not be created", e);
 	d->vm = p.vcp_id;
+	want_registers(d);
 	return 0;
 }
 

@@ -25,7 +25,7 @@ static const int calls[] = {
 /* What the monitor asks of the driver while a guest runs: a reset makes a new VM. */
 static const unsigned long requests[] = {
 	VMM_IOC_RUN, VMM_IOC_INTR, VMM_IOC_TERM, VMM_IOC_CREATE, VMM_IOC_RESETCPU,
-	VMM_IOC_REFUSED,
+	VMM_IOC_EXITREGS, VMM_IOC_REFUSED,
 };
 
 int sandbox_enter(int driver_fd, struct err *e)

@@ -47,6 +47,7 @@ static struct {
 	int intr;		/* as told last */
 	struct vm_create_params create;
 	struct vcpu_reg_state regs;
+	uint64_t exit_groups;	/* as told last */
 	bool refusal;
 } fake;
 
@@ -130,6 +131,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 			return -1;
 		}
 		fake.created++;
+		fake.exit_groups = VM_RWREGS_ALL;
 		fake.create = *(struct vm_create_params *)arg;
 		((struct vm_create_params *)arg)->vcp_id = ++fake.next_id;
 		return 0;
@@ -138,7 +140,13 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		fake.resets++;
 		fake.regs = ((struct vm_resetcpu_params *)arg)->vrp_init_state;
 		return 0;
+	case VMM_IOC_EXITREGS:
+		ck_assert_uint_eq(((struct vm_exitregs_params *)arg)->vxr_vm_id, fake.next_id);
+		fake.exit_groups = ((struct vm_exitregs_params *)arg)->vxr_mask;
+		return 0;
 	case VMM_IOC_RUN:
+		/* RIP and RFLAGS are all that it looks at. */
+		ck_assert_uint_eq(fake.exit_groups, VM_RWREGS_GPRS);
 		return fake_run(arg);
 	case VMM_IOC_INTR:
 		fake.intr = ((struct vm_intr_params *)arg)->vip_intr;
