@@ -255,7 +255,9 @@ static const struct {
 	{ VMX_CHECK_GUEST_##name##_DPL, true, {{ VMX_ENTRY_GUEST_##name##_SELECTOR, 3 }, \
 	    { VMX_ENTRY_GUEST_##name##_ACCESS_RIGHTS, UNUSABLE }} }, \
 	{ VMX_CHECK_GUEST_##name##_DPL, true, {{ VMX_ENTRY_GUEST_##name##_SELECTOR, 3 }, \
-	    { VMX_ENTRY_GUEST_##name##_ACCESS_RIGHTS, 13 }} }
+	    { VMX_ENTRY_GUEST_##name##_ACCESS_RIGHTS, 12 }} }, \
+	{ VMX_CHECK_GUEST_##name##_DPL, false, {{ VMX_ENTRY_GUEST_##name##_SELECTOR, 3 }, \
+	    { VMX_ENTRY_GUEST_##name##_ACCESS_RIGHTS, 11 }} }
 	DPL(DS), DPL(ES), DPL(FS), DPL(GS),
 	{ VMX_CHECK_GUEST_LDTR_RIGHTS_RESERVED, false,
 	    {{ VMX_ENTRY_GUEST_LDTR_ACCESS_RIGHTS, 0x100 }} },
