@@ -27,8 +27,13 @@ def run(spec_dir: Path, out_dir: Path) -> int:
         for line in errors.lines():
             print(line, file=sys.stderr)
         return 1
-    for name in write(out_dir, files(spec, spec_dir)):
+    texts = files(spec, spec_dir)
+    for name in write(out_dir, texts):
         print(f"  HTML    {out_dir / name}")
+    # What is not made any more would be found by nobody but a reader with an old link.
+    for page in out_dir.glob("*.html"):
+        if page.name not in texts:
+            page.unlink()
     return 0
 
 
