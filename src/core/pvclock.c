@@ -15,6 +15,8 @@
 #define PVCLOCK_TSC_STABLE	1	/* flags */
 #define PVCLOCK_PERIOD_NS	1000000000ULL
 #define NS_PER_SECOND		1000000000ULL
+#define NEAR_US			20	/* two readings of one moment */
+#define TRIES			8
 
 struct pvclock_page {
 	uint32_t version;		/* odd while being written */
@@ -98,17 +100,38 @@ pvclock_due(struct vcpu *v)
 	    cpu_rdtsc() - v->pvclock.published > v->pvclock.period;
 }
 
+/*
+ * TSC and boot time of one moment. What comes between the two readings, an SMI or
+ * another guest of a hypervisor below, would send the guest's time back with the
+ * next update: then once more.
+ */
+static uint64_t
+tsc_at(uint64_t *ns)
+{
+	const uint64_t near = (uint64_t)host_tsc_khz() * NEAR_US / 1000;
+	uint64_t before, after;
+	unsigned int tries = 0;
+
+	do {
+		before = cpu_rdtsc();
+		*ns = host_ns();
+		after = cpu_rdtsc();
+	} while (after - before > near && ++tries < TRIES);
+	return before;
+}
+
 static void
 time_now(struct vcpu *v, struct pvclock_page *p)
 {
 	const uint32_t khz = host_tsc_khz();
-	const uint64_t tsc = cpu_rdtsc();
+	uint64_t ns;
+	const uint64_t tsc = tsc_at(&ns);
 
 	memset(p, 0, sizeof(*p));
 	v->pvclock.published = tsc;
 	v->pvclock.period = (uint64_t)khz * 1000;
 	p->tsc_timestamp = tsc + v->tsc_offset;
-	p->system_time = host_ns() - v->vm->ns_start;
+	p->system_time = ns - v->vm->ns_start;
 	if (khz != 0)
 		scale(khz, &p->tsc_to_system_mul, &p->tsc_shift);
 	/* Only then may the guest compare two vCPUs' clocks. */

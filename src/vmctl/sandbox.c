@@ -19,6 +19,8 @@ static const int calls[] = {
 	SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(restart_syscall),
 	SCMP_SYS(madvise), SCMP_SYS(munmap), SCMP_SYS(brk),
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+	/* How a thread begins, which may be as late as this. */
+	SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
 	SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 

@@ -74,6 +74,13 @@ static void more_memory(void)
 	syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
+/* What the C library does in a thread that has just begun. */
+static void thread_begins(void)
+{
+	syscall(SYS_set_robust_list, NULL, 0);
+	syscall(SYS_rseq, NULL, 0, 0, 0);
+}
+
 static void driver_request(void)
 {
 	syscall(SYS_ioctl, 0, VMM_IOC_RUN, NULL);
@@ -164,6 +171,7 @@ START_TEST(what_the_monitor_needs)
 	allowed(clocks);
 	allowed(more_memory);
 	allowed(driver_request);
+	allowed(thread_begins);
 	allowed(size_of_open_file);
 }
 END_TEST
