@@ -1462,6 +1462,8 @@ host_machine_check(void)
 uint64_t
 host_ns(void)
 {
+	if (host_user.on_ns != NULL)
+		host_user.on_ns();
 	return sync_add(&host_user.ns, host_user.ns_step);
 }
 

@@ -46,6 +46,7 @@ struct host_user {
 	bool	(*on_signal_pending)(void);
 	/* Interrupts go off. */
 	void	(*on_irq_disable)(void);
+	void	(*on_ns)(void);		/* host_ns() is about to answer */
 
 	/* CPUs */
 	unsigned int cpus_fail;		/* on() fails on CPU cpus_fail - 1 */

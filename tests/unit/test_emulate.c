@@ -677,6 +677,32 @@ START_TEST(pvclock_tells_the_time)
 }
 END_TEST
 
+static unsigned int interruptions;
+
+static void
+interrupted(void)
+{
+	if (interruptions == 0)
+		return;
+	interruptions--;
+	sim_tsc += 1000000000;
+}
+
+/* Between the TSC and the time that belongs to it, half a second may pass. */
+START_TEST(pvclock_reads_one_moment)
+{
+	sim_tsc_step = 0;
+	interruptions = 2;
+	host_user.on_ns = interrupted;
+	ck_assert(wrmsr(0x4b564d01, 0x20101));
+	host_user.on_ns = NULL;
+	ck_assert_uint_eq(interruptions, 0);
+	ck_assert_uint_eq(*(const uint64_t *)(f.mem + 0x20108),
+	    sim_tsc + s.seen[1].tsc_offset);
+	sim_tsc_step = 1000;
+}
+END_TEST
+
 START_TEST(pvclock_is_brought_up_to_date)
 {
 	uint32_t version, later;
@@ -1265,6 +1291,7 @@ main(void)
 		the_tsc_starts_at_zero_and_is_the_guest_s,
 		pvclock_lies_in_one_page_of_memory,
 		pvclock_tells_the_time,
+		pvclock_reads_one_moment,
 		pvclock_is_brought_up_to_date,
 		pvclock_of_a_single_vcpu_is_stable,
 		pvclock_on_a_protected_page, pvclock_during_a_stay,
