@@ -41,7 +41,7 @@ debug_put(struct vcpu *v, uint64_t dr6)
 
 /* Most often they are there since the last stay, and writes are dear. */
 static void
-guest_load(const struct vcpu *v)
+guest_write(const struct vcpu *v)
 {
 	uint64_t dr[4];
 
@@ -57,7 +57,7 @@ debug_give(struct vcpu *v)
 	struct host_debug *d = &v->host_debug;
 
 	if (!d->active) {
-		guest_load(v);
+		guest_write(v);
 		v->dr_live = true;
 		return;
 	}

@@ -24,7 +24,6 @@
 #include "vm.h"
 #include "exit.h"
 #include "fpu.h"
-#include "insn_fetch.h"
 #include "pvclock.h"
 #include "vcpu_advance.h"
 

@@ -36,12 +36,6 @@ linear_mask(const struct guest_mode *m)
 	return m->code64 ? ~0ULL : 0xffffffff;
 }
 
-static bool
-canonical(uint64_t va)
-{
-	return (uint64_t)((int64_t)(va << 16) >> 16) == va;
-}
-
 static int
 fault_code(struct guest_fault *f, uint8_t vector)
 {
@@ -252,7 +246,7 @@ gva_translate(struct vcpu *v, const struct guest_mode *m, uint64_t gva,
 	int err = -EAGAIN;
 
 	w.gva = gva & linear_mask(m);
-	if (!canonical(w.gva))
+	if (!arch_canonical(w.gva))
 		return fault_code(fault, ARCH_EXC_GP);
 	if (!(m->cr0 & ARCH_CR0_PG)) {
 		*gpa = w.gva;
@@ -402,7 +396,7 @@ gva_linear(struct vcpu *v, const struct guest_mode *m, enum sreg seg,
 		/* Base for FS and GS only; neither limit nor type. */
 		if (seg == SREG_FS || seg == SREG_GS)
 			offset += s.vsi_base;
-		if (!canonical(offset) || !canonical(offset + len - 1))
+		if (!arch_canonical(offset) || !arch_canonical(offset + len - 1))
 			return fault_code(fault, vector);
 		*gva = offset;
 	} else {

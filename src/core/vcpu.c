@@ -126,7 +126,7 @@ vcpu_destroy(struct vcpu *v)
 void
 vcpu_kick(struct vcpu *v)
 {
-	/* Pairs with the store of in_guest before the checks in run.c. */
+	/* Pairs with the store of in_guest before the checks in guest_loop.h. */
 	sync_full();
 	if (sync_load(&v->in_guest))
 		host_kick(sync_load(&v->cpu));

@@ -182,7 +182,7 @@ struct vcpu {
 	uint8_t	 state;		/* VCPU_STATE_*; written under lock or by TERM,
 				 * read by INFO: sync_* */
 
-	/* Kick protocol: see run.c. */
+	/* Kick protocol: see guest_loop.h. */
 	uint32_t requests;	/* sync_* */
 	uint32_t in_guest;	/* sync_*; 1 from just before the request check
 				 * to just after the exit */
