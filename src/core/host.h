@@ -162,8 +162,8 @@ unsigned long host_watch_begin(struct host_watch *w);
  * is no part of a larger one, its neighbours are reported too. If so, `ahead`
  * is honoured for writes to anonymous memory that has never been touched.
  * -EFAULT: no page can be there for this access (not mapped, no permission,
- * device memory). -EBUSY: start over. -ENOMEM, -EINTR. Current must be the
- * creator's address space. May sleep.
+ * not by the current thread's protection keys, device memory). -EBUSY: start
+ * over. -ENOMEM, -EINTR. Current must be the creator's address space. May sleep.
  */
 int	host_watch_resolve(struct host_watch *w, struct host_pages *p);
 bool	host_watch_retry(struct host_watch *w, unsigned long seq);

@@ -18,6 +18,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/userfaultfd_k.h>
+#include <asm/mmu_context.h>
 
 #include "compat.h"
 #include "host.h"
@@ -109,6 +110,17 @@ vma_is_secret(const struct vm_area_struct *vma)
 
 #define VM_NOT_FOR_GUESTS	(VM_IO | VM_PFNMAP | COMPAT_VM_SHADOW_STACK)
 
+/*
+ * Does the current thread's PKRU allow this access? The kernel never runs with
+ * another PKRU than that of the thread, not even with a guest's FPU registers
+ * loaded.
+ */
+static bool
+pkey_allows(struct vm_area_struct *vma, bool write)
+{
+	return arch_vma_access_permitted(vma, write, false, false);
+}
+
 /* The mapping that holds an address, if a guest may have it for this access. */
 static struct vm_area_struct *
 guest_vma(struct mm_struct *mm, unsigned long at, bool write)
@@ -117,7 +129,7 @@ guest_vma(struct mm_struct *mm, unsigned long at, bool write)
 	struct vm_area_struct *vma = vma_lookup(mm, at);
 
 	if (!vma || (vma->vm_flags & (want | VM_NOT_FOR_GUESTS)) != want ||
-	    vma_is_secret(vma))
+	    vma_is_secret(vma) || !pkey_allows(vma, write))
 		return NULL;
 	return vma;
 }
@@ -189,9 +201,9 @@ page_is_foreign(struct vm_area_struct *vma, unsigned long flags,
 	return is_zone_device_page(pfn_to_page(pfn));
 }
 
-/* -EFAULT: not for a guest. */
+/* pkey_write: pkey_allows() writing to vma. -EFAULT: not for a guest. */
 static int
-frame_set(struct host_frame *f, struct vm_area_struct *vma,
+frame_set(struct host_frame *f, struct vm_area_struct *vma, bool pkey_write,
     unsigned long flags, unsigned long pfn)
 {
 	f->present = false;
@@ -202,7 +214,7 @@ frame_set(struct host_frame *f, struct vm_area_struct *vma,
 	f->pa = __sme_set(PFN_PHYS(pfn));
 	f->order = 0;
 	f->present = true;
-	f->writable = flags & _PAGE_RW;
+	f->writable = (flags & _PAGE_RW) && pkey_write;
 	f->dirty = flags & _PAGE_DIRTY;
 	return 0;
 }
@@ -210,7 +222,7 @@ frame_set(struct host_frame *f, struct vm_area_struct *vma,
 /* Page `want` is there: what of first to end - 1 is known with it? */
 static void
 frames_around(struct host_pages *p, struct vm_area_struct *vma,
-    const struct leaf *l, unsigned int index)
+    bool pkey_write, const struct leaf *l, unsigned int index)
 {
 	unsigned int i;
 
@@ -227,7 +239,8 @@ frames_around(struct host_pages *p, struct vm_area_struct *vma,
 		pte_t e = READ_ONCE(l->pte[(long)i - p->want]);
 
 		if (i != p->want)
-			frame_set(&p->frame[i], vma, pte_flags(e), pte_pfn(e));
+			frame_set(&p->frame[i], vma, pkey_write,
+			    pte_flags(e), pte_pfn(e));
 	}
 }
 
@@ -259,15 +272,16 @@ frames_look(struct host_pages *p, struct vm_area_struct *vma)
 {
 	const unsigned long at = p->hva + p->want * PAGE_SIZE;
 	const unsigned int index = pte_index(at);
+	const bool pkey_write = pkey_allows(vma, true);
 	struct host_frame *f = &p->frame[p->want];
 	struct leaf l = { 0 };
 	int r;
 
 	local_irq_disable();
 	leaf_find(&l, vma->vm_mm, at);
-	r = frame_set(f, vma, l.flags, l.pfn);
+	r = frame_set(f, vma, pkey_write, l.flags, l.pfn);
 	if (r == 0 && f->present && (f->writable || !p->write)) {
-		frames_around(p, vma, &l, index);
+		frames_around(p, vma, pkey_write, &l, index);
 		r = 1;
 	} else if (r == 0) {
 		frames_behind(p, vma, &l, index);

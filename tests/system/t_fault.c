@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* t_fault.c - which of the host's pages a guest's fault brings in, and which not. */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -157,4 +158,93 @@ TEST(fault_device, "run/fault/memory_of_a_device")
 	vm_call_ok(v, g_long_store, NEW - PAGE, 2, 0, 0);
 	vm_call_start(v, g_long_load, NEW, 0, 0, 0);
 	vm_expect_fault(v, VEE_FAULT_PROTECT, NEW);
+}
+
+/* --- Memory protection keys ------------------------------------------------------- */
+
+static bool
+cpu_has_pkeys(void)
+{
+	unsigned int a, b, c, d;
+
+	/* PKU and OSPKE: SDM 3A 4.6.2. */
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+	    (c & 0x18) == 0x18;
+}
+
+/* The guest gets no page that the thread itself could not access so. */
+static void
+pkey_case(struct vm *vm, int key, uint64_t at)
+{
+	struct vcpu *v = &vm->cpu[0];
+
+	/* Denied: neither reading nor writing, and not as a neighbour. */
+	CHECK_OK(pkey_set(key, PKEY_DISABLE_ACCESS));
+	CHECK_EQ(vm_call_ok(v, g_long_load, at - PAGE, 0, 0, 0), 0x11);
+	vm_call_start(v, g_long_load, at, 0, 0, 0);
+	vm_expect_fault(v, VEE_FAULT_PROTECT, at);
+	vm_reset(v, LONG);
+	vm_call_start(v, g_long_store, at + PAGE, 1, 0, 0);
+	vm_expect_fault(v, VEE_FAULT_PROTECT, at + PAGE);
+	vm_reset(v, LONG);
+	/* The driver's own accesses for the guest likewise: OUTS from there. */
+	vm_call_start(v, g_long_outsb, 0x80, at, 0, 0);
+	CHECK_ERR(do_run(v, NO_IRQ), EFAULT);
+	vm_reset(v, LONG);
+
+	/* Reading alone. */
+	CHECK_OK(pkey_set(key, PKEY_DISABLE_WRITE));
+	CHECK_EQ(vm_call_ok(v, g_long_load, at, 0, 0, 0), 0x22);
+	vm_call_start(v, g_long_store, at, 1, 0, 0);
+	vm_expect_fault(v, VEE_FAULT_PROTECT, at);
+	/* Its neighbour came along, no more writable than it. */
+	vm_reset(v, LONG);
+	vm_call_start(v, g_long_store, at + PAGE, 1, 0, 0);
+	vm_expect_fault(v, VEE_FAULT_PROTECT, at + PAGE);
+
+	/* All of it: the store that waits is done. */
+	CHECK_OK(pkey_set(key, 0));
+	CHECK_EQ(GUEST(vm, uint64_t, at), 0x22);
+	CHECK_EQ(GUEST(vm, uint64_t, at + PAGE), 0x33);
+	vm_finish(v);
+	CHECK_EQ(GUEST(vm, uint64_t, at + PAGE), 1);
+	vm_call_ok(v, g_long_store, at, 2, 0, 0);
+	CHECK_EQ(GUEST(vm, uint64_t, at), 2);
+
+	/* A new key for the page is a change of the mapping: it goes at once. */
+	CHECK_OK(pkey_set(key, PKEY_DISABLE_ACCESS));
+	CHECK_OK(pkey_mprotect(vm->mem + at, PAGE, PROT_READ | PROT_WRITE, 0));
+	CHECK_OK(pkey_mprotect(vm->mem + at, PAGE, PROT_READ | PROT_WRITE, key));
+	vm_call_start(v, g_long_load, at, 0, 0, 0);
+	vm_expect_fault(v, VEE_FAULT_PROTECT, at);
+	CHECK_OK(pkey_set(key, 0));
+	vm_finish(v);
+	CHECK_EQ(v->mb->ret[0], 2);
+}
+
+/* Pages that the host has already, of 4 KiB and of 2 MiB. */
+TEST(fault_pkeys, "run/fault/protection_keys")
+{
+	struct vm *vm;
+	uint64_t at;
+	int key;
+
+	if (!cpu_has_pkeys()) {
+		CHECK_ERR(pkey_alloc(0, 0), ENOSPC);
+		test_note("this CPU has no protection keys");
+		return;
+	}
+	key = (int)CHECK_OK(pkey_alloc(0, 0));
+	for (at = 6 * MB; at <= NEW; at += NEW - 6 * MB) {
+		vm = vm_new(LONG);
+		CHECK_OK(madvise(vm->mem + at, 2 * MB,
+		    at == NEW ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
+		GUEST(vm, uint64_t, at - PAGE) = 0x11;
+		GUEST(vm, uint64_t, at) = 0x22;
+		GUEST(vm, uint64_t, at + PAGE) = 0x33;
+		CHECK_OK(pkey_mprotect(vm->mem + at, 2 * MB,
+		    PROT_READ | PROT_WRITE, key));
+		pkey_case(vm, key, at);
+		vm_free(vm);
+	}
 }
