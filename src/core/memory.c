@@ -63,13 +63,20 @@ memory_init(struct vm *vm, const struct vm_mem_range *range, unsigned int n)
 }
 
 void
-memory_fini(struct vm *vm)
+memory_unwatch(struct vm *vm)
 {
-	uint64_t i, at;
+	unsigned int i;
 
 	for (i = 0; i < vm->nranges; i++)
 		if (vm->range[i].watch != NULL)
 			host_watch_remove(vm->range[i].watch);
+}
+
+void
+memory_fini(struct vm *vm)
+{
+	uint64_t i, at;
+
 	for (i = 0; i < vm->nranges; i++) {
 		const struct vm_range *r = &vm->range[i];
 

@@ -10,12 +10,18 @@
 
 /*
  * Take the ranges over and start watching them; the caller has validated
- * them (vm_create_params order). The VM must be zeroed; memory_fini() follows
- * whatever happens. -ENOMEM, -EINVAL. May sleep.
+ * them (vm_create_params order). The VM must be zeroed; memory_unwatch() and
+ * memory_fini() follow whatever happens. -ENOMEM, -EINVAL. May sleep.
  */
 int	memory_init(struct vm *vm, const struct vm_mem_range *range,
 	    unsigned int n);
-/* Stop watching, free tables. No vCPU runs any more. May sleep. */
+/*
+ * Stop watching: the host calls neither mem_invalidate() nor mem_owner_gone()
+ * for this VM once this has returned. Until then both may come, and the first
+ * one looks at each vCPU. May sleep.
+ */
+void	memory_unwatch(struct vm *vm);
+/* Free tables; nothing is watched and no vCPU runs any more. May sleep. */
 void	memory_fini(struct vm *vm);
 
 /* The range that holds gpa, or NULL. */

@@ -103,7 +103,10 @@ caller_may(const struct vm *vm, const struct host_caller *c)
 	return c->uid == vm->uid || c->admin;
 }
 
-/* List a finished VM under a fresh id, the next one whose place is free. */
+/*
+ * List a finished VM under a fresh id, the next one whose place is free. From
+ * then on anybody may end it, so the caller gets a reference of its own.
+ */
 static void
 table_add(struct vm *vm, struct vmm_session *s)
 {
@@ -116,7 +119,7 @@ table_add(struct vm *vm, struct vmm_session *s)
 	} while (vm->id == 0 || slot->vm != NULL);
 	if (vmm.used <= vm->id % VM_SLOTS)
 		sync_store(&vmm.used, vm->id % VM_SLOTS + 1);
-	vm->slot = slot;
+	sync_store_release(&vm->slot, slot);
 	slot->vm = vm;
 	vm->session_next = s->vms;
 	vm->session_link = &s->vms;
@@ -124,7 +127,7 @@ table_add(struct vm *vm, struct vmm_session *s)
 		s->vms->session_link = &vm->session_next;
 	s->vms = vm;
 	sync_store(&slot->id, vm->id);
-	sync_store_release(&slot->refs, 1);
+	sync_store_release(&slot->refs, 2);
 	host_spin_unlock(&vmm.table_lock);
 }
 
@@ -223,12 +226,16 @@ vmm_disable(unsigned int ncpus)
 
 /* --- Life of a VM ----------------------------------------------------------- */
 
-/* Free everything a VM has; accepts a half-built one. Sleeps. */
+/*
+ * Free everything a VM has, in the order that vm.h gives; accepts a half-built
+ * one. Sleeps.
+ */
 static void
 vm_destroy(struct vm *vm)
 {
 	unsigned int i;
 
+	memory_unwatch(vm);
 	for (i = 0; i < vm->ncpus; i++) {
 		if (vm->vcpu[i] != NULL)
 			vcpu_destroy(vm->vcpu[i]);
@@ -344,8 +351,14 @@ orphan_end(void *arg)
 void
 vm_orphan(struct vm *vm)
 {
+	struct vm_slot *slot;
+
+	if (sync_exchange(&vm->orphaned, 1))
+		return;
+	/* Not listed yet: its CREATE fails, or looks at `orphaned` behind that. */
+	slot = sync_load_acquire(&vm->slot);
 	/* One of its watches is calling: ending it here would wait for that. */
-	if (!sync_exchange(&vm->orphaned, 1) && sync_get(&vm->slot->refs))
+	if (slot != NULL && sync_get(&slot->refs))
 		host_defer(&vm->orphan_work, orphan_end, vm);
 }
 
@@ -398,6 +411,11 @@ vmm_ioctl_create(struct vmm_session *s, struct vm_create_params *p)
 	}
 	table_add(vm, s);
 	p->vcp_id = vm->id;
+	/* Pairs with vm_orphan(), which finds it listed or is seen here. */
+	sync_full();
+	if (sync_load(&vm->orphaned))
+		vm_end(vm);
+	vm_put(vm);
 	return 0;
 }
 

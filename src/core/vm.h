@@ -13,6 +13,18 @@
  * takes one for its duration. Delisting (TERM, the last close, the end of the
  * creator) drops the table's. vCPUs live and die
  * with their VM. An ioctl that finds vm->dying set reports ENOENT.
+ *
+ * The end of a VM: whoever can still call in goes before what it would reach.
+ *   1. Delisted: no ioctl finds it. Its vCPUs leave the guest, and none enters.
+ *   2. The last reference: no ioctl, no deferred call and no kick reaches it.
+ *   3. The watches of its memory: until the last of them is removed, an
+ *	invalidation may take mem_lock, change the second stage and kick the
+ *	vCPUs (vm_flush()), and the end of the creator may ask for vm_orphan().
+ *   4. vCPUs, and the backend's part; a VMCS leaves the CPU that has it by a
+ *	call there, which is over when it returns.
+ *   5. Second stage, protections, mem_lock, the address space, the VM.
+ *   6. Its place in the table, and its share of the host's vCPUs.
+ * One that was only half built begins at 3. It has no place in the table yet.
  */
 #ifndef CORE_VM_H
 #define CORE_VM_H

@@ -263,6 +263,51 @@ TEST_T(life_storm, "life/storm", 60)
 	CHECK(made > 50);
 }
 
+/* --- Ends while the host takes memory back ------------------------------------ */
+
+#define ENDS_SIZE	(16 * MB)
+
+static struct { struct vm *vm; volatile int stop; } ends;
+
+/* The memory of the VM, but for what the guest needs to run. */
+static void *
+ends_zap(void *unused)
+{
+	uint64_t at;
+
+	(void)unused;
+	while (!ends.stop)
+		for (at = LAYOUT_HIGH; at < ENDS_SIZE && !ends.stop; at += 64 * KB)
+			CHECK_OK(madvise(ends.vm->mem + at, 64 * KB,
+			    MADV_DONTNEED));
+	return NULL;
+}
+
+/* Ends by TERM and by close, with several ranges, all of them in use. */
+TEST_T(life_end_zap, "life/ends_while_memory_goes", 90)
+{
+	struct vm *vm = vm_prepare(4, ENDS_SIZE, 0);
+	unsigned int i;
+	pthread_t t;
+
+	ends.vm = vm;
+	CHECK_EQ(pthread_create(&t, NULL, ends_zap, NULL), 0);
+	for (i = 0; i < 40; i++) {
+		vm_create_ranges(vm, 4);
+		vm_reset(&vm->cpu[0], LONG);
+		vm_call_ok(&vm->cpu[0], g_long_fill, LAYOUT_HIGH,
+		    ENDS_SIZE - LAYOUT_HIGH, PAGE, i);
+		if (i % 2) {
+			CHECK_OK(do_term(vm->fd, vm->id));
+		} else {
+			CHECK_OK(close(vm->fd));
+			vm->fd = vmm_open_device();
+		}
+	}
+	ends.stop = 1;
+	CHECK_EQ(pthread_join(t, NULL), 0);
+}
+
 /* A thousand VMs leave nothing behind. */
 TEST_T(life_churn, "life/create_and_terminate_1000", 120)
 {

@@ -331,6 +331,49 @@ TEST_T(owner_kill, "owner/kill_9", 90)
 	FAIL("memory is lost with every owner killed");
 }
 
+/* Killed with memory in two ranges, some of which is being taken back. */
+static void *
+takes_memory(void *arg)
+{
+	struct vm *vm = arg;
+
+	for (;;)
+		CHECK_OK(madvise(vm->mem + LAYOUT_HIGH, vm->size - LAYOUT_HIGH,
+		    MADV_DONTNEED));
+	return NULL;
+}
+
+static void
+ranges_victim(void *arg)
+{
+	struct vm *vm = vm_prepare(3, 8 * MB, 0);
+	pthread_t t;
+	int *up = arg;
+
+	vm_create_ranges(vm, 2);
+	vm_reset(&vm->cpu[0], LONG);
+	CHECK_EQ(pthread_create(&t, NULL, takes_memory, vm), 0);
+	CHECK_EQ(write(up[1], "x", 1), 1);
+	for (;;)
+		vm_call_ok(&vm->cpu[0], g_long_fill, LAYOUT_HIGH, vm->size -
+		    LAYOUT_HIGH, PAGE, 1);
+}
+
+TEST_T(owner_kill_ranges, "owner/kill_9_with_two_ranges", 90)
+{
+	int up[2], i, pid;
+	char c;
+
+	CHECK_OK(pipe(up));
+	srandom(2);
+	for (i = 0; i < 25; i++) {
+		pid = child_start(ranges_victim, up);
+		CHECK_EQ(read(up[0], &c, 1), 1);
+		usleep((unsigned int)(random() % 20000));
+		child_kill(pid);
+	}
+}
+
 /* L7: killed at any moment. */
 static void
 quick_victim(void *arg)

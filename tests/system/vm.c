@@ -139,13 +139,22 @@ vm_prepare(unsigned int ncpus, uint64_t size, unsigned int flags)
 void
 vm_create(struct vm *vm)
 {
-	struct vm_create_params p = { 0 };
+	vm_create_ranges(vm, 1);
+}
 
-	p.vcp_nmemranges = 1;
+void
+vm_create_ranges(struct vm *vm, unsigned int n)
+{
+	struct vm_create_params p = { 0 };
+	unsigned int i;
+
+	p.vcp_nmemranges = n;
 	p.vcp_ncpus = vm->ncpus;
-	p.vcp_memranges[0].vmr_gpa = 0;
-	p.vcp_memranges[0].vmr_va = (uintptr_t)vm->mem;
-	p.vcp_memranges[0].vmr_size = vm->size;
+	for (i = 0; i < n; i++) {
+		p.vcp_memranges[i].vmr_gpa = vm->size / n * i;
+		p.vcp_memranges[i].vmr_va = (uintptr_t)vm->mem + vm->size / n * i;
+		p.vcp_memranges[i].vmr_size = vm->size / n;
+	}
 	strcpy(p.vcp_name, "test");
 	CHECK_OK(ioctl(vm->fd, VMM_IOC_CREATE, &p));
 	vm->id = p.vcp_id;

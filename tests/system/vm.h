@@ -75,6 +75,8 @@ void	vm_refresh(struct vm *vm);
 /* Memory, tables and guests without a VM; create with vm_create(). */
 struct vm *vm_prepare(unsigned int ncpus, uint64_t size, unsigned int flags);
 void	vm_create(struct vm *vm);
+/* The same with its memory in n ranges, one behind the other. */
+void	vm_create_ranges(struct vm *vm, unsigned int n);
 void	vm_reset(struct vcpu *v, enum mode mode);
 /* What vm_reset() sends, to change before sending. */
 void	vm_init_state(struct vcpu *v, enum mode mode, struct vcpu_reg_state *s);

@@ -41,6 +41,7 @@ static _Thread_local struct {
 	unsigned int spins, mutexes, reclaim_mutexes;
 	bool	 invalidating, atomic;	/* inside mem_invalidate() */
 	bool	 stay;
+	bool	 stepping;	/* inside on_step() */
 } self;
 
 static uint32_t
@@ -175,9 +176,24 @@ host_user_alloc_failed(void)
 	return sync_load(&alloc_failed);
 }
 
+/* A step in the life of an object: what the test has come between. */
+static void
+step(void)
+{
+	void (*on_step)(void) = host_user.on_step;
+
+	if (on_step == NULL || self.stepping || self.mutexes > 0 || self.spins > 0 ||
+	    self.preempt > 0 || self.invalidating)
+		return;
+	self.stepping = true;
+	on_step();
+	self.stepping = false;
+}
+
 static bool
 alloc_should_fail(void)
 {
+	step();
 	sync_add(&host_user.allocs, 1);
 	if (sync_load(&fail_alloc) > 0 && sync_sub(&fail_alloc, 1) == 0) {
 		sync_store(&alloc_failed, true);
@@ -209,6 +225,7 @@ object_remove(void *p, unsigned int order)
 {
 	struct object **link, *o;
 
+	step();
 	pthread_mutex_lock(&objects_lock);
 	for (link = &objects[object_slot(p)]; (o = *link) != NULL;
 	    link = &o->next)
@@ -297,6 +314,7 @@ mutex_check(const struct host_mutex *m, const char *what)
 void
 host_mutex_destroy(struct host_mutex *m)
 {
+	step();
 	mutex_check(m, "destroy");
 	if (sync_load(&m->owner) != 0)
 		host_user_panic("destroy of a mutex that is held");
@@ -662,6 +680,7 @@ host_watch_remove(struct host_watch *w)
 	struct host_watch **link;
 
 	might_reclaim("host_watch_remove");
+	step();
 	pthread_mutex_lock(&watch_lock);
 	for (link = &watches; *link != w; link = &(*link)->next)
 		if (*link == NULL)

@@ -29,6 +29,11 @@ struct host_user {
 	int64_t	 alloc_bytes;		/* in live objects */
 	int64_t	 as_live;		/* references to address spaces */
 	int64_t	 watches_live;
+	/*
+	 * Runs before each allocation, and before each object, lock or watch
+	 * goes; not under a lock. What it does does not call it again.
+	 */
+	void	(*on_step)(void);
 
 	/* User copies: the Nth from now fails with EFAULT; 0: none. */
 	int64_t	 fail_copy;

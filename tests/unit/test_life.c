@@ -230,6 +230,154 @@ START_TEST(close_ends_its_own_vms)
 }
 END_TEST
 
+/* --- The end, step by step ------------------------------------------------ */
+
+#define GIB4	0x100000000ULL
+
+static struct {
+	unsigned int at, owner_at;	/* steps so far; when the creator goes */
+	uint64_t page;			/* the next one that the host takes */
+	uint32_t vm;
+} steps;
+
+/* All that can call in, between two steps of a VM's life. */
+static void
+everything_calls(void)
+{
+	const uint64_t page = steps.page++ % (FIXTURE_MEM / 2 / 4096);
+
+	host_user_invalidate(f.mem + page * 4096, 4096, true);
+	host_user_invalidate(f.mem + FIXTURE_MEM / 2 + page * 4096, 4096, true);
+	if (steps.at++ == steps.owner_at)
+		host_user_owner_exit();
+}
+
+/* As clients do that know the id. */
+static void
+everything_calls_by_id(void)
+{
+	struct vm_intr_params intr = { .vip_vm_id = steps.vm, .vip_intr = 1 };
+	struct vm_info_result info[4];
+	struct vm_info_params list = { .vip_size = sizeof(info), .vip_info = info };
+
+	everything_calls();
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_INTR, &intr), -ENOENT);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_INFO, &list), 0);
+	ck_assert_uint_eq(list.vip_info_ct, 0);
+	ck_assert_int_eq(term(steps.vm), -ENOENT);
+}
+
+/* Memory of both ranges is in the second stage, so that taking it flushes. */
+static void
+touch_all(uint32_t vm)
+{
+	struct step touch[] = {
+		{ EXITS(EXIT_STAGE2_FAULT), .exit.npf = { 0, STAGE2_W } },
+		{ EXITS(EXIT_STAGE2_FAULT), .exit.npf = { GIB4, STAGE2_W } },
+	};
+	uint64_t at;
+
+	f.vm = f.run.vrp_vm_id = vm;
+	f.run.vrp_vcpu_id = f.run.vrp_continue = 0;
+	fixture_long_mode(&f, RIP);
+	for (at = 0; at < FIXTURE_MEM / 2; at += HOST_PAGES * 4096) {
+		touch[0].exit.npf.gpa = at;
+		touch[1].exit.npf.gpa = GIB4 + at;
+		ck_assert_int_eq(RUN_STEPS(&f, &s, touch, VMM_NO_IRQ), 0);
+		ck_assert_uint_eq(s.at, 3);
+	}
+}
+
+/* The fixture's VM goes: what is left is the case's own. */
+static int64_t
+alone(void)
+{
+	ck_assert_int_eq(term(f.vm), 0);
+	ck_assert_int_eq(host_user.watches_live, 0);
+	return host_user.alloc_live;
+}
+
+START_TEST(each_step_of_an_end_meets_each_callback)
+{
+	const int64_t live = alone();
+	struct vmm_session other;
+
+	steps.owner_at = 0;
+	do {
+		ck_assert_int_eq(vmm_open(&other), 0);
+		ck_assert_int_eq(create(&other, &steps.vm), 0);
+		touch_all(steps.vm);
+		steps.at = 0;
+		host_user.on_step = everything_calls_by_id;
+		if (steps.owner_at % 2)
+			ck_assert_int_eq(term(steps.vm), 0);
+		vmm_close(&other);
+		host_user.on_step = NULL;
+		host_defer_flush();
+		ck_assert_int_eq(host_user.alloc_live, live);
+		ck_assert_int_eq(host_user.watches_live, 0);
+		ck_assert_int_eq(host_user.as_live, 0);
+	} while (steps.owner_at++ < steps.at);
+	/* Watches and locks, each vCPU, tables. */
+	ck_assert_uint_gt(steps.at, 2 + VCPUS * 3);
+}
+END_TEST
+
+/* The end of the creator is the end of the VM, in any of its steps too. */
+START_TEST(each_step_of_a_creation_meets_each_callback)
+{
+	const int64_t live = alone();
+	uint32_t id;
+
+	steps.owner_at = 0;
+	do {
+		steps.at = 0;
+		host_user.on_step = everything_calls;
+		ck_assert_int_eq(create(&f.session, &id), 0);
+		host_user.on_step = NULL;
+		host_defer_flush();
+		/* Before there is a watch, nobody is told. */
+		if (term(id) == -ENOENT)
+			ck_assert_uint_gt(steps.owner_at, 1);
+		ck_assert_int_eq(host_user.alloc_live, live);
+		ck_assert_int_eq(host_user.watches_live, 0);
+	} while (steps.owner_at++ < steps.at);
+	ck_assert_uint_gt(steps.at, 2 + VCPUS * 3);
+}
+END_TEST
+
+START_TEST(each_step_of_a_failed_creation_meets_each_callback)
+{
+	const int64_t live = alone();
+	uint64_t n;
+	uint32_t id;
+	int err;
+
+	for (n = 1; ; n++) {
+		for (steps.owner_at = 0; ; steps.owner_at++) {
+			steps.at = 0;
+			host_user.on_step = everything_calls;
+			host_user_fail_alloc(n);
+			err = create(&f.session, &id);
+			host_user.on_step = NULL;
+			host_defer_flush();
+			if (!host_user_alloc_failed())
+				goto whole;
+			ck_assert_int_eq(err, -ENOMEM);
+			ck_assert_int_eq(host_user.alloc_live, live);
+			ck_assert_int_eq(host_user.watches_live, 0);
+			ck_assert(!host_user.cpus_on);
+			if (steps.owner_at > steps.at)
+				break;
+		}
+	}
+whole:
+	host_user_fail_alloc(0);
+	ck_assert_uint_gt(n, 6 + VCPUS * 3);
+	term(id);
+}
+END_TEST
+
 /* --- Threads ------------------------------------------------------------- */
 
 static uint32_t inside, inside_max, stays, done;
@@ -680,6 +828,9 @@ main(void)
 		a_cpu_that_cannot_undoes_the_others,
 		another_hypervisor_is_left_alone,
 		close_ends_its_own_vms,
+		each_step_of_an_end_meets_each_callback,
+		each_step_of_a_creation_meets_each_callback,
+		each_step_of_a_failed_creation_meets_each_callback,
 		term_ends_running_vcpus,
 		close_ends_running_vcpus,
 		others_get_at_a_running_vcpu,

@@ -118,6 +118,7 @@ setup(void)
 static void
 teardown(void)
 {
+	memory_unwatch(&vm);
 	memory_fini(&vm);
 	ck_assert_int_eq(host_user.alloc_live, 0);
 	ck_assert_int_eq(host_user.watches_live, 0);
@@ -621,6 +622,7 @@ big_setup(void)
 static void
 big_teardown(void)
 {
+	memory_unwatch(&vm);
 	memory_fini(&vm);
 	ck_assert_int_eq(host_user.alloc_live, 0);
 	ck_assert_int_eq(host_user.watches_live, 0);
@@ -1203,7 +1205,8 @@ START_TEST(creation_without_memory)
 		if (!host_user_alloc_failed())
 			break;
 		ck_assert_int_eq(err, -ENOMEM);
-		memory_fini(&vm);
+		memory_unwatch(&vm);
+	memory_fini(&vm);
 		ck_assert_int_eq(host_user.alloc_live, 0);
 		ck_assert_int_eq(host_user.watches_live, 0);
 	}
