@@ -105,7 +105,7 @@ golden:				## rewrite the expected error messages; review what changes
 lint_files	= $(shell git ls-files -co --exclude-standard)
 
 lint: generate			## static checks: types, house style, manual pages, sparse
-	@$(PYTHON) -m mypy gen bench tests/gen tests/spec tests/style.py
+	@$(PYTHON) -m mypy gen bench tests/gen tests/spec tests/module tests/style.py
 	@$(PYTHON) tests/style.py $(lint_files)
 	@mandoc -Tlint -Wwarning $(wildcard $(BUILD)/man/*.? docs/*.[1-9])
 	@mkdir -p $(MODULE_DIR)

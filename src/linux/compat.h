@@ -19,23 +19,44 @@
 #ifdef __ASSEMBLY__
 
 /*
- * VERW before the entry. Kernels that know TSA name the entry case on its own;
- * older ones do it on the way to user space only when MDS asks for it.
+ * The CPU features that ask for VERW before an entry. CLEAR_CPU_BUF is what
+ * MDS, TAA, MMIO stale data and RFDS set, which only Intel has; KVM's VMX honours
+ * it. CLEAR_CPU_BUF_VM is what KVM's SVM honours: TSA sets it, and newer kernels
+ * set it for the others too. Kernels that have neither decide by a static key,
+ * which assembly can not read: there VERW follows the bugs.
  */
 #ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
-#define COMPAT_CLEAR_CPU_BUFFERS	VM_CLEAR_CPU_BUFFERS
+#define COMPAT_SVM_VERW		X86_FEATURE_CLEAR_CPU_BUF_VM
+#define COMPAT_VMX_VERW		X86_FEATURE_CLEAR_CPU_BUF
+#define COMPAT_VMX_VERW_TOO	X86_FEATURE_CLEAR_CPU_BUF_VM
 #elif defined(X86_FEATURE_CLEAR_CPU_BUF)
-#define COMPAT_CLEAR_CPU_BUFFERS	CLEAR_CPU_BUFFERS
+#define COMPAT_VMX_VERW		X86_FEATURE_CLEAR_CPU_BUF
+#define COMPAT_VMX_VERW_TOO	X86_FEATURE_CLEAR_CPU_BUF
 #else
-#define COMPAT_CLEAR_CPU_BUFFERS
+#define COMPAT_VMX_VERW		X86_BUG_MDS
+#define COMPAT_VMX_VERW_TOO	X86_BUG_TAA
 #endif
 
-/* SRSO's IBPB after each exit. */
+/* The divider keeps what it had: AMD Zen 1. */
+#ifdef X86_BUG_DIV0
+#define COMPAT_CLEAR_DIVIDER	X86_BUG_DIV0
+#endif
+
+/*
+ * Retbleed and SRSO, after an exit. Newer kernels have one macro for exits; with
+ * older ones the IBPB comes on top.
+ */
+#ifdef UNTRAIN_RET_VM
+#define COMPAT_UNTRAIN_RET	UNTRAIN_RET_VM
+#define COMPAT_IBPB_ON_VMEXIT
+#else
+#define COMPAT_UNTRAIN_RET	UNTRAIN_RET
 #ifdef X86_FEATURE_IBPB_ON_VMEXIT
 #define COMPAT_IBPB_ON_VMEXIT \
 	ALTERNATIVE "", "call entry_ibpb", X86_FEATURE_IBPB_ON_VMEXIT
 #else
 #define COMPAT_IBPB_ON_VMEXIT
+#endif
 #endif
 
 /* One more entry into the RSB, where an exit leaves the guest's last one (PBRSB). */

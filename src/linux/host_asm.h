@@ -14,7 +14,10 @@
  *	the stack is as it was at HOST_UNWIND_SAVE, once in the function.
  *   HOST_RET
  *	Return, through the return thunk where the host wants it.
- *   HOST_CLEAR_CPU_BUFFERS
+ *   HOST_CLEAR_DIVIDER
+ *	Before the guest's registers are loaded; no division may follow. SVM.
+ *	Clobbers rax, rdx, flags.
+ *   HOST_SVM_CLEAR_CPU_BUFFERS, HOST_VMX_CLEAR_CPU_BUFFERS
  *	Last before the guest, with its registers loaded. Clobbers ZF only.
  *   HOST_STUFF_RSB reg
  *	First after the guest; needs a valid stack. Clobbers reg and flags.
@@ -40,6 +43,7 @@
 #include <asm/ibt.h>
 #include <asm/msr-index.h>
 #include <asm/percpu.h>
+#include <asm/segment.h>
 #include <asm/unwind_hints.h>
 #include "compat.h"
 
@@ -60,7 +64,41 @@
 
 #define HOST_RET		RET
 
-#define HOST_CLEAR_CPU_BUFFERS	COMPAT_CLEAR_CPU_BUFFERS
+/* No guest value is in the divider afterwards: 0 / 1. */
+.macro HOST_CLEAR_DIVIDER
+#ifdef COMPAT_CLEAR_DIVIDER
+	ALTERNATIVE "jmp .Lskip_div_\@", "", COMPAT_CLEAR_DIVIDER
+	push	$1
+	xor	%eax, %eax
+	xor	%edx, %edx
+	divl	(%rsp)
+	add	$8, %rsp
+.Lskip_div_\@:
+#endif
+.endm
+
+/*
+ * Only the form with a memory operand clears the buffers, and only with a
+ * selector that may be written to. The kernel's own operand has had several
+ * names; this one is ours.
+ */
+.macro HOST_VERW feature:req feature_too:req
+	ALTERNATIVE_2 "jmp .Lskip_verw_\@", "", \feature, "", \feature_too
+	verw	.Lverw_selector_\@(%rip)
+.Lskip_verw_\@:
+	.pushsection .rodata
+	.balign 2
+.Lverw_selector_\@:
+	.word	__KERNEL_DS
+	.popsection
+.endm
+
+#ifdef COMPAT_SVM_VERW
+#define HOST_SVM_CLEAR_CPU_BUFFERS	HOST_VERW COMPAT_SVM_VERW, COMPAT_SVM_VERW
+#else
+#define HOST_SVM_CLEAR_CPU_BUFFERS
+#endif
+#define HOST_VMX_CLEAR_CPU_BUFFERS	HOST_VERW COMPAT_VMX_VERW, COMPAT_VMX_VERW_TOO
 
 /*
  * The kernel stuffs the RSB after an exit when it uses retpolines (SVM) or
@@ -96,7 +134,7 @@
 
 #define HOST_CLEAR_BRANCH_HISTORY	COMPAT_CLEAR_BRANCH_HISTORY
 
-#define HOST_UNTRAIN_RET	UNTRAIN_RET
+#define HOST_UNTRAIN_RET	COMPAT_UNTRAIN_RET
 
 #define HOST_IBPB_ON_VMEXIT	COMPAT_IBPB_ON_VMEXIT
 

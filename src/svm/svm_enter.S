@@ -35,12 +35,13 @@ HOST_FUNC_START(svm_enter)
 	 */
 	sti
 
+	HOST_CLEAR_DIVIDER
 	mov	%rsi, %rax
 	vmload	%rax
 
 	GPR_LOAD
 
-	HOST_CLEAR_CPU_BUFFERS
+	HOST_SVM_CLEAR_CPU_BUFFERS
 	vmrun	%rax
 
 	/* RAX is the host's again: vmcb_pa. All other registers but RSP are

@@ -35,7 +35,7 @@ HOST_FUNC_START(vmx_enter)
 	mov	GPR_RAX(%rdi), %rax
 	GPR_LOAD
 
-	HOST_CLEAR_CPU_BUFFERS
+	HOST_VMX_CLEAR_CPU_BUFFERS
 	HOST_UNWIND_SAVE
 	jc	.Lresume
 	vmlaunch
