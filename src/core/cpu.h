@@ -24,6 +24,21 @@ cpu_wrmsr(uint32_t index, uint64_t value)
 	    "d" ((uint32_t)(value >> 32)) : "memory");
 }
 
+/*
+ * For a value that a guest or a client has chosen: false, and nothing has
+ * changed, when this CPU refuses it.
+ */
+static inline bool
+cpu_wrmsr_safe(uint32_t index, uint64_t value)
+{
+	bool ok = false;
+
+	__asm__ volatile("1: wrmsr\n\tmovb $1, %0\n2:\n" HOST_FIXUP(1b, 2b)
+	    : "+r" (ok) : "c" (index), "a" ((uint32_t)value),
+	    "d" ((uint32_t)(value >> 32)) : "memory");
+	return ok;
+}
+
 static inline void
 cpu_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 {

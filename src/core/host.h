@@ -238,8 +238,9 @@ void	host_thread_save(struct host_thread *t);
 void	host_context_restore(const struct host_context *c,
 	    const struct host_thread *t);
 /*
- * The base that SWAPGS brings, which is the thread's: put in another, and what
- * was there. Preemption off, interrupts on.
+ * Exchange the base that SWAPGS brings, which is the thread's, for another.
+ * base: canonical with 48 bits, so in each paging mode of the host; others
+ * fault. Returns what was there. Preemption off, interrupts on.
  */
 uint64_t host_swapgs_base(uint64_t base);
 /* Bits of this CPU's CR4, which the host keeps a record of. Preemption off. */

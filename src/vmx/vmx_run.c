@@ -82,8 +82,13 @@ write_msrs(const struct vmx_msrs *set, const struct vcpu *v,
 	for (i = 0; i < set->count; i++) {
 		uint64_t value = v->msr[set->msr[i].slot];
 
-		if (value != host[i])
-			cpu_wrmsr(set->msr[i].index, guest ? value : host[i]);
+		if (value == host[i])
+			continue;
+		if (!guest)
+			cpu_wrmsr(set->msr[i].index, host[i]);
+		else if (!cpu_wrmsr_safe(set->msr[i].index, value))
+			/* Not with what is checked before it is kept. */
+			cpu_wrmsr(set->msr[i].index, 0);
 	}
 }
 
@@ -96,6 +101,25 @@ keep_msrs(struct vcpu *v)
 
 	for (i = 0; i < set->count; i++)
 		v->msr[set->msr[i].slot] = cpu_rdmsr(set->msr[i].index);
+}
+
+/*
+ * The guest's KERNEL_GS_BASE for the thread's, which it returns. On a CPU with
+ * LA57 a guest can have a value of 57 bits there, whatever the paging mode:
+ * WRMSR takes what the CPU could use, WRGSBASE what the paging mode can (SDM 1
+ * 3.3.7.1), and it must not fault here.
+ */
+static uint64_t
+put_swapgs_base(uint64_t base)
+{
+	uint64_t old;
+
+	if (arch_canonical(base))
+		return host_swapgs_base(base);
+	old = cpu_rdmsr(ARCH_MSR_KERNEL_GS_BASE);
+	if (!cpu_wrmsr_safe(ARCH_MSR_KERNEL_GS_BASE, base))
+		cpu_wrmsr(ARCH_MSR_KERNEL_GS_BASE, 0);
+	return old;
 }
 
 void
@@ -142,7 +166,7 @@ load(struct vcpu *v)
 	host_field(s, VMCS_HOST_FS_BASE, &s->host.fs_base, s->thread.fs_base);
 	write_msrs(&vmx.stay_msrs, v, c->stay_msr, true);
 	s->thread_swapgs_base =
-	    host_swapgs_base(v->msr[MSR_SLOT_KERNEL_GS_BASE]);
+	    put_swapgs_base(v->msr[MSR_SLOT_KERNEL_GS_BASE]);
 	vmx_syscall_load(v);
 	s->fresh = true;
 }

@@ -934,6 +934,48 @@ START_TEST(a_selector_in_gs_costs_no_base)
 }
 END_TEST
 
+#define BEYOND_48_BITS	0x00ff800000000000u
+
+static void
+write_wide_base(struct sim_guest *g)
+{
+	(void)g;
+	/* The guest's WRMSR: no exit, and not a question of its paging mode. */
+	ck_assert(sim_msr_takes(0xc0000102, BEYOND_48_BITS));
+	cpu_wrmsr(0xc0000102, BEYOND_48_BITS);
+}
+
+static void
+has_wide_base(struct sim_guest *g)
+{
+	(void)g;
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000102), BEYOND_48_BITS);
+}
+
+/* A CPU with LA57, and a host with four levels: WRGSBASE would fault. */
+START_TEST(a_wide_base_does_not_fault_in_the_host)
+{
+	static const struct vmx_step write[] = {
+		{ VMX_EXIT_HLT, 0, 1, write_wide_base },
+	};
+	static const struct vmx_step read[] = {
+		{ VMX_EXIT_HLT, 0, 1, has_wide_base },
+	};
+	struct vcpu_reg_state r;
+
+	start_with(SIM_VMX_ALL);
+	sim_cpuid_set(7, 0, 0, 0x209c01a9, 1u << 16, 0);
+	sim_msr_set(0xc0000102, 0x7777);
+	ck_assert_int_eq(RUN(write), 0);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000102), 0x7777);
+	ck_assert_int_eq(RUN(read), 0);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000102), 0x7777);
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_msrs[VCPU_REGS_KGSBASE], BEYOND_48_BITS);
+	stop();
+}
+END_TEST
+
 /* --- What SYSCALL uses ------------------------------------------------------------------- */
 
 static void
@@ -1245,6 +1287,7 @@ main(void)
 		pae_root_is_read_for_the_client,
 		host_gets_back_what_is_its_own,
 		a_selector_in_gs_costs_no_base,
+		a_wide_base_does_not_fault_in_the_host,
 		syscall_msrs_follow_sce,
 		syscall_msrs_are_checked,
 		host_breakpoints_survive,

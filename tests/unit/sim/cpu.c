@@ -93,6 +93,7 @@ sim_reset(void)
 		{ 0xc0000100, 0x7f0000001000 },		/* FS base */
 		{ 0xc0000101, 0xffff888000000000 },
 		{ 0xc0000102, 0 },
+		{ 0xc0000103, 0 },			/* TSC_AUX */
 		{ 0xc0010114, 0 },			/* VM_CR */
 		{ 0xc0010117, 0 },			/* VM_HSAVE_PA */
 	};
@@ -150,11 +151,48 @@ cpu_rdmsr(uint32_t index)
 	host_user_panic("#GP in the host: RDMSR %#x", index);
 }
 
+bool
+sim_canonical(uint64_t va, unsigned int bits)
+{
+	return (uint64_t)((int64_t)(va << (64 - bits)) >> (64 - bits)) == va;
+}
+
+bool
+sim_msr_takes(uint32_t index, uint64_t value)
+{
+	uint32_t r[4];
+
+	switch (index) {
+	case 0x175: case 0x176:			/* SYSENTER_ESP, EIP */
+	case 0xc0000082: case 0xc0000083:	/* LSTAR, CSTAR */
+	case 0xc0000100: case 0xc0000101: case 0xc0000102:
+		/* By what the CPU can do, not by the paging mode. */
+		cpu_cpuid(7, 0, r);
+		return sim_canonical(value, r[2] & 1u << 16 ? 57 : 48);
+	case 0xc0000084:			/* SFMASK */
+	case 0xc0000103:			/* TSC_AUX */
+		return value >> 32 == 0;
+	default:
+		return true;
+	}
+}
+
+bool
+cpu_wrmsr_safe(uint32_t index, uint64_t value)
+{
+	cpu_rdmsr(index);
+	if (!sim_msr_takes(index, value))
+		return false;
+	msr_set(current(), index, value, true);
+	return true;
+}
+
 void
 cpu_wrmsr(uint32_t index, uint64_t value)
 {
-	cpu_rdmsr(index);
-	msr_set(current(), index, value, true);
+	if (!cpu_wrmsr_safe(index, value))
+		host_user_panic("#GP in the host: WRMSR %#x, %#llx", index,
+		    (unsigned long long)value);
 }
 
 void

@@ -13,6 +13,7 @@
 
 uint64_t cpu_rdmsr(uint32_t index);
 void	cpu_wrmsr(uint32_t index, uint64_t value);
+bool	cpu_wrmsr_safe(uint32_t index, uint64_t value);
 void	cpu_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4]);
 uint64_t cpu_rdtsc(void);
 uint64_t cpu_xgetbv(uint32_t index);
@@ -56,6 +57,10 @@ void	sim_reset(void);
 /* An MSR of every CPU; one that was never set faults. */
 void	sim_msr_set(uint32_t index, uint64_t value);
 void	sim_msr_remove(uint32_t index);
+/* Does this CPU, whatever its paging mode, take the value for that MSR? */
+bool	sim_msr_takes(uint32_t index, uint64_t value);
+/* Has va a form that linear addresses of so many bits have? */
+bool	sim_canonical(uint64_t va, unsigned int bits);
 /* What CPUID says; subleaf UINT32_MAX: all of them. */
 void	sim_cpuid_set(uint32_t leaf, uint32_t subleaf, uint32_t eax,
 	    uint32_t ebx, uint32_t ecx, uint32_t edx);

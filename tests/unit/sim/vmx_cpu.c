@@ -16,6 +16,7 @@
 #define CR0_PE		1ULL
 #define CR0_NE		(1ULL << 5)
 #define CR0_PG		(1ULL << 31)
+#define CR4_LA57	(1ULL << 12)
 #define CR4_VMXE	(1ULL << 13)
 #define DR7_OFF		0x400u
 #define RFLAGS_IF	(1ULL << 9)
@@ -72,8 +73,12 @@ change_cr4(uint64_t set, uint64_t clear)
 static uint64_t
 swapgs_base(uint64_t base)
 {
+	const bool la57 = sim_cpu[host_cpu()].cr4 & CR4_LA57;
 	uint64_t old = cpu_rdmsr(KERNEL_GS_BASE);
 
+	if (!sim_canonical(base, la57 ? 57 : 48))
+		host_user_panic("#GP in the host: WRGSBASE %#llx",
+		    (unsigned long long)base);
 	cpu_wrmsr(KERNEL_GS_BASE, base);
 	return old;
 }
