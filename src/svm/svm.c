@@ -113,6 +113,9 @@ svm_attach(void)
 	svm.clean = svm.caps.clean_bits ? VMCB_CLEAN_ALL : 0;
 	svm.la57 = cpu_read_cr4() & ARCH_CR4_LA57;
 	svm.has_xss = cpuid_host_has(CPUID_FEATURE_XSAVES);
+	/* RDPID has no intercept, and QEMU's RDTSCP has none either. */
+	svm.reads_tsc_aux = cpuid_host_has(CPUID_FEATURE_RDPID) ||
+	    (svm.tcg && cpuid_host_has(CPUID_FEATURE_RDTSCP));
 	svm.page_1g = cpuid_host_has(CPUID_FEATURE_PAGE1GB);
 	err = svm_alloc();
 	if (err)
@@ -138,6 +141,7 @@ svm_cpu_on(void)
 	c->old_hsave_pa = cpu_rdmsr(ARCH_MSR_VM_HSAVE_PA);
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, host_va_to_pa(c->hsave));
 	c->xss = svm.has_xss ? cpu_rdmsr(ARCH_MSR_XSS) : 0;
+	c->tsc_aux = svm.reads_tsc_aux ? cpu_rdmsr(ARCH_MSR_TSC_AUX) : 0;
 	/* No ASID of before is valid, and the first one flushes everything. */
 	c->asid_gen++;
 	c->next_asid = svm.max_asid + 1;

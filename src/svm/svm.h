@@ -20,7 +20,7 @@ struct svm_cpu {
 	void	*host_vmcb;	/* what VMRUN does not: VMSAVE's part */
 	uint64_t host_vmcb_pa;
 	uint64_t old_hsave_pa;	/* as it was before cpu_on */
-	uint64_t xss;		/* the kernel sets it once */
+	uint64_t xss, tsc_aux;	/* the kernel sets them once; 0: not switched */
 	uint32_t next_asid;
 	uint64_t asid_gen;	/* grows when all ASIDs have been given out */
 	uint64_t last_vcpu;	/* tag of the vCPU that ran last, 0: none */
@@ -52,6 +52,7 @@ struct svm_machine {
 	uint32_t max_asid;
 	bool	 la57;		/* the host's page tables have five levels */
 	bool	 has_xss;
+	bool	 reads_tsc_aux;	/* a guest can, without an exit */
 	uint32_t clean;		/* of a VMCB right after an exit */
 	bool	 tcg;		/* the CPU is QEMU's; see put_event() */
 	bool	 page_1g;	/* leaves of 1 GiB, nested ones too (APM 2 15.25) */

@@ -291,6 +291,9 @@ svm_load(struct vcpu *v)
 	/* Guests see no IA32_XSS, but XSAVES would obey the host's. */
 	if (c->xss != 0)
 		cpu_wrmsr(ARCH_MSR_XSS, 0);
+	/* It has the number of the host's CPU. */
+	if (c->tsc_aux != 0)
+		cpu_wrmsr(ARCH_MSR_TSC_AUX, 0);
 }
 
 static void
@@ -301,6 +304,8 @@ svm_put(struct vcpu *v)
 	debug_put(v, vmcb_of(v)->dr6);
 	if (c->xss != 0)
 		cpu_wrmsr(ARCH_MSR_XSS, c->xss);
+	if (c->tsc_aux != 0)
+		cpu_wrmsr(ARCH_MSR_TSC_AUX, c->tsc_aux);
 }
 
 /* A fresh ASID: no translation carries it (APM 2 15.16.1). */

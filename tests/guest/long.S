@@ -593,11 +593,17 @@ long_\name\()_insn:
 	PLAIN	monitor, .byte 0x0f, 0x01, 0xc8
 	PLAIN	mwait, .byte 0x0f, 0x01, 0xc9
 	PLAIN	rdtscp, .byte 0x0f, 0x01, 0xf9
+	PLAIN	rdpid, .byte 0xf3, 0x0f, 0xc7, 0xf8	/* %rax */
 	PLAIN	rdpmc, rdpmc
 	PLAIN	invlpg, invlpg (%rdi)
 	PLAIN	pause, pause
 	PLAIN	rsm, .byte 0x0f, 0xaa
 	PLAIN	getsec, .byte 0x0f, 0x37
+
+FN long_tsc_aux				/* what RDTSCP puts in ECX */
+	.byte	0x0f, 0x01, 0xf9
+	mov	%ecx, %eax
+	ret
 
 FN long_triple				/* no IDT: an exception is the end */
 	lidt	1f

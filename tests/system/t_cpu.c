@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* t_cpu.c - CPUID, MSRs, control registers, XCR0, instructions with a policy. */
+#define _GNU_SOURCE
 #include <cpuid.h>
+#include <sched.h>
 #include "vm.h"
 
 #define GP	13
@@ -515,6 +517,36 @@ TEST(insn_refused, "run/insn/refused_ones")
 		    (unsigned long long)v->mb->vector,
 		    (unsigned long long)v->mb->rip);
 	}
+}
+
+/* A guest cannot tell which CPU of the host it is on: TSC_AUX has it on Linux. */
+TEST_SMP(insn_aux, "run/insn/no_number_of_the_host", TEST_SECONDS)
+{
+	static const struct { uint64_t fn, at; } insns[] = {
+		{ g_long_rdpid, g_long_rdpid_insn },
+		{ g_long_tsc_aux, g_long_tsc_aux },
+	};
+	struct vm *vm = vm_new(LONG);
+	struct vcpu *v = &vm->cpu[0];
+	cpu_set_t second;
+	uint64_t value;
+	uint32_t aux;
+	size_t i;
+
+	CPU_ZERO(&second);
+	CPU_SET(1, &second);
+	CHECK_OK(sched_setaffinity(0, sizeof(second), &second));
+	__builtin_ia32_rdtscp(&aux);
+	CHECK_EQ(aux & 0xfff, 1);
+	for (i = 0; i < COUNT(insns); i++) {
+		value = vm_call(v, insns[i].fn, 0, 0, 0, 0);
+		if (v->mb->vector == UD)
+			CHECK_EQ(v->mb->rip, insns[i].at);
+		else
+			CHECK_EQ(value, 0);
+	}
+	__builtin_ia32_rdtscp(&aux);
+	CHECK_EQ(aux & 0xfff, 1);
 }
 
 TEST(insn_native, "run/insn/native_ones")

@@ -423,6 +423,37 @@ START_TEST(the_host_s_xss_is_put_away)
 }
 END_TEST
 
+static uint64_t aux_inside;
+
+static void
+look_at_aux(struct sim_guest *g)
+{
+	(void)g;
+	aux_inside = cpu_rdmsr(0xc0000103);
+}
+
+static void
+with_rdpid(void)
+{
+	sim_cpuid_set(7, 0, 0, 0x209c01a9, 1u << 22, 0);
+	sim_msr_set(0xc0000103, 0x1001);
+}
+
+/* RDPID has no intercept: it reads what is there. */
+START_TEST(the_host_s_tsc_aux_is_put_away)
+{
+	const struct step step = { EXITS(EXIT_INTR), .act = look_at_aux };
+
+	fixture_stop(&f);
+	fixture_machine = with_rdpid;
+	start();
+	fixture_machine = NULL;
+	steps(&step, 1, VMM_NO_IRQ);
+	ck_assert_uint_eq(aux_inside, 0);
+	ck_assert_uint_eq(cpu_rdmsr(0xc0000103), 0x1001);
+}
+END_TEST
+
 static void
 with_la57(void)
 {
@@ -518,6 +549,7 @@ main(void)
 		a_cpu_knows_nothing_of_another_s_vcpu,
 		a_cpu_forgets_while_it_is_off,
 		the_host_s_xss_is_put_away,
+		the_host_s_tsc_aux_is_put_away,
 		a_host_with_five_levels,
 		machines_that_cannot,
 		large_leaves_are_the_cpu_s,
