@@ -38,6 +38,7 @@ class Bits:
     policy: str  # free, refused, ignored, cpuid; empty in words
     feature: str
     fixed: bool
+    host: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ class Word:
     @property
     def fixed(self) -> int:
         return mask_of([bits.field for bits in self.bits if bits.fixed])
+
+    @property
+    def host(self) -> int:
+        return mask_of([bits.field for bits in self.bits if bits.host])
 
     @property
     def valid(self) -> int:
@@ -186,7 +191,7 @@ def _word(row: Map, name: str, features: set[str], errors: Errors) -> Word:
         if not field.name and guest and guest not in ("refused", "ignored"):
             errors.add(field.row, FREE_RESERVED, "guest", word=word, bits=field.text)
         bits.append(Bits(field, "cpuid" if feature else str(guest), feature,
-                         "fixed" in field.row))
+                         "fixed" in field.row, "host" in field.row))
     masks = {item.field.name: item.field.mask for item in bits if item.field.name}
     rules = tuple(_rule(rule, word, masks, errors) for rule in row.get("rules", ()))
     return Word(name, row["width"], row["doc"], tuple(bits), rules)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gen.errors import Errors, Message, where
 from gen.load import Map
+from gen.model.arch import Arch
 from gen.model.controls import Controls
 from gen.model.msrs import Msrs
 from gen.model.vmcb_fields import Vmcb
@@ -44,6 +45,10 @@ GUEST_FIELD_TWICE = Message("'{name}': VMCS field '{field}' is '{other}' too",
                             "one place a register, the other is at {first}")
 NOT_SWITCHED = Message("'{name}': VMCS field '{field}' waits for {control}, which is {policy}",
                        "policy: required for {control} in controls.yaml")
+NO_SHADOW = Message("register '{name}': bits of it are the host's, and there is no shadow",
+                    "shadow for both vendors: the guest reads what it wrote")
+NO_HOST_BITS = Message("register '{name}': shadow, and no bit of it is the host's",
+                       "a register with host bits in arch.yaml, or no shadow")
 NO_MSR = Message("register '{name}': no MSR '{msr}'",
                  "an MSR of msrs.yaml whose VMX context is stay or swapgs")
 
@@ -143,6 +148,8 @@ def build(spec: Spec, errors: Errors) -> Registers:
     doc = spec.doc("registers")
     vmcb: Vmcb = spec.model("vmcb_fields")
     msrs: Msrs = spec.model("msrs")
+    arch: Arch = spec.model("arch")
+    hosts = {word.name for word in arch.registers if word.host}
     members = _members(doc, errors)
     found: dict[str, list[Register]] = {group: [] for group in members}
     names: dict[str, Map] = {}
@@ -157,6 +164,7 @@ def build(spec: Spec, errors: Errors) -> Registers:
             errors.add(row, NO_GROUP, "group", name=name, group=group, known=", ".join(members))
             continue
         _check_index(row, len(found[group]), errors)
+        _check_shadow(row, name in hosts, errors)
         found[group].append(Register(name, group, members[group], row.get("index", 0),
                                      row.get("check", "none"),
                                      *_svm(row, vmcb, msrs, fields, errors),
@@ -190,6 +198,15 @@ def _check_index(row: Map, expected: int, errors: Errors) -> None:
     elif row.get("index", expected) != expected:
         errors.add(row, INDEX_ORDER, "index", name=name, index=row["index"], group=group,
                    expected=expected)
+
+
+def _check_shadow(row: Map, host: bool, errors: Errors) -> None:
+    """Bits that are the host's need a place for what the guest wrote."""
+    shadows = ["shadow" in place for place in (row["vmx"], row["svm"]) if isinstance(place, Map)]
+    if host and not all(shadows):
+        errors.add(row, NO_SHADOW, name=row["register"])
+    elif isinstance(row["svm"], Map) and "shadow" in row["svm"] and not host:
+        errors.add(row["svm"], NO_HOST_BITS, "shadow", name=row["register"])
 
 
 class _VmcsPlaces:
@@ -295,6 +312,11 @@ def _vmcb_field(svm: Map, name: str, vmcb: Vmcb, fields: dict[tuple[str, str], M
             errors.add(svm, NO_BITS, "bits", name=name, field=field, bits=part)
         put = f"({get} & ~{stem}_MASK) |\n\t\t    (value << {stem}_SHIFT & {stem}_MASK)"
         get = f"({get} & {stem}_MASK) >>\n\t\t    {stem}_SHIFT"
+    if "shadow" in svm:
+        shadow, host = f"v->{svm['shadow']}", f"ARCH_{name.upper()}_HOST"
+        get = f"({get} & ~(uint64_t){host}) |\n\t\t    ({shadow} & {host})"
+        return get, (f"{shadow} = value;\n"
+                     f"\t\tvmcb_set_{field}(vmcb, value | {name}_host);")
     if "forced" in svm:
         bit = f"ARCH_{svm['forced'].upper()}"
         get, put = f"{get} & ~(uint64_t){bit}", f"{put} | {bit}"

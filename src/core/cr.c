@@ -7,6 +7,7 @@
  */
 #include "cr.h"
 #include "backend.h"
+#include "cpu.h"
 #include "cpuid_guest.h"
 #include "exit.h"
 #include "fpu.h"
@@ -20,6 +21,19 @@
 #define CR0_PAGING	(ARCH_CR0_PG | ARCH_CR0_WP | ARCH_CR0_PE)
 #define CR4_PAGING	(ARCH_CR4_PSE | ARCH_CR4_PAE | ARCH_CR4_PGE | \
 			 ARCH_CR4_SMEP | ARCH_CR4_SMAP)
+
+uint64_t cr4_host;
+
+/*
+ * Without MCE in force a machine check while a guest runs is the shutdown of
+ * the machine, or looks like the guest's own (APM 2 8.2.18, SDM 3A 6.15). The
+ * kernel sets it for all CPUs alike.
+ */
+void
+cr_init(void)
+{
+	cr4_host = cpu_read_cr4() & ARCH_CR4_HOST;
+}
 
 /* 0, or 1 for #GP(0). */
 static int
@@ -93,6 +107,22 @@ cr_write_efer(struct vcpu *v, uint64_t value)
 	return 0;
 }
 
+/* 0, or -1: nothing of the kind exits. */
+static int
+read_cr(struct vcpu *v, uint8_t cr, uint64_t *value)
+{
+	switch (cr) {
+	case 4:		/* while a bit of it in force is the host's */
+		*value = vmm_backend()->reg_get(v, REG_CR4);
+		return 0;
+	case 8:
+		*value = vmm_backend()->reg_get(v, REG_CR8);
+		return 0;
+	default:
+		return -1;
+	}
+}
+
 /* CR8 exits only where the CPU has no virtual TPR. */
 static int
 write_cr8(struct vcpu *v, uint64_t value)
@@ -162,7 +192,7 @@ cr_operands(struct vcpu *v, const struct insn *insn)
 	return 0;
 }
 
-/* A write, CLTS or LMSW of a control register, or a read of CR8. */
+/* A write, CLTS or LMSW of a control register, or a read of CR4 or CR8. */
 int
 emulate_cr(struct vcpu *v, const struct exit_policy *p)
 {
@@ -191,9 +221,9 @@ emulate_cr(struct vcpu *v, const struct exit_policy *p)
 		gp = write_cr(v, x->cr.cr, value);
 		break;
 	default:
-		if (x->cr.cr != 8)
+		if (read_cr(v, x->cr.cr, &value))
 			return exit_error(v, p);
-		*gpr(v, x->cr.gpr) = b->reg_get(v, REG_CR8);
+		*gpr(v, x->cr.gpr) = value;
 		gp = 0;
 		break;
 	}

@@ -8,6 +8,15 @@
 #include "vm.h"
 #include "insn.h"
 
+/*
+ * Of ARCH_CR4_HOST, what this host has on: in force in every guest, which reads
+ * what it wrote itself. Constant after cr_init().
+ */
+extern uint64_t cr4_host;
+
+/* Once, at attach. */
+void	cr_init(void);
+
 /* Fill v->exit.cr from the decoded instruction; 0, or GVA_FAULT. May sleep. */
 int	cr_operands(struct vcpu *v, const struct insn *insn);
 

@@ -39,7 +39,7 @@ exit_handler user_fault;	/* second-stage fault */
 exit_handler exit_inject;
 exit_handler exit_reflect;	/* an intercepted exception goes to the guest */
 exit_handler exit_host;		/* the host's interrupt or NMI: taken by now */
-exit_handler exit_machine_check;
+exit_handler exit_machine_check;	/* likewise: guest_loop.h */
 exit_handler exit_window;	/* the interrupt window is open */
 exit_handler exit_resume;
 exit_handler exit_error;

@@ -161,6 +161,10 @@ guest_enter(struct vcpu *v, const struct guest_ops *ops, unsigned int n)
 		if (next < 0)
 			return next;
 		if (next == ENTER_EXIT) {
+			/* Before anything that could raise another. */
+			if (exit_policy[v->exit.kind].handler ==
+			    exit_machine_check)
+				host_machine_check();
 			note_exit(v);
 			v->inject = v->exit.interrupted;
 			return LOOP_EXIT;

@@ -295,7 +295,11 @@ host_stay_debug_active(const struct host_stay *s)
 
 /* Another vCPU's training of the branch predictors ends here. */
 void	host_predictor_barrier(void);
-/* #MC intercepted in a guest: hand it to the host's handler. Preemption off. */
+/*
+ * #MC in a guest, or on the way into it: the host's handler takes it as one in
+ * the thread's user code. What it decides for the thread comes when the thread
+ * leaves, and shows in host_stay_signal(). Right after the exit, interrupts off.
+ */
 void	host_machine_check(void);
 
 /* The NMI that ended a guest's stay: the host's handler. Interrupts off. */

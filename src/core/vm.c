@@ -5,6 +5,7 @@
  */
 #include "vm.h"
 #include "backend.h"
+#include "cr.h"
 #include "cpuid_guest.h"
 #include "fpu.h"
 #include "ioctls.h"
@@ -61,6 +62,7 @@ vmm_attach(const struct backend *const *backends)
 	if (err)
 		return err;
 	vmm_backend_found = *backends;
+	cr_init();
 	fpu_init();
 	cpuid_init();	/* shows what the FPU switch can carry */
 	host_info("vmm0 at mainbus0: %s\n", vmm_backend()->name);

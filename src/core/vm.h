@@ -211,6 +211,7 @@ struct vcpu {
 	struct host_debug host_debug;
 	/* Where the vendor's control structure has no place for them. */
 	uint64_t dr6, cr8;
+	uint64_t cr4;		/* as written; in force it has cr4_host too */
 	uint64_t xcr0;
 	bool	 osxsave;	/* CR4.OSXSAVE: XCR0 matters */
 	uint64_t msr[MSR_SLOTS];	/* shadowed MSRs, by generated slot */

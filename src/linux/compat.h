@@ -77,6 +77,8 @@
 
 #else /* !__ASSEMBLY__ */
 
+/* COMPAT_EXPORTS_symbol: the kernel exports it to any module (Kbuild). */
+
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/percpu.h>

@@ -9,7 +9,11 @@
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
+#include <asm/mce.h>
 #include <asm/nospec-branch.h>
+#include <asm/processor-flags.h>
+#include <asm/ptrace.h>
+#include <asm/segment.h>
 #include <asm/tsc.h>
 
 #include "host.h"
@@ -50,18 +54,28 @@ host_predictor_barrier(void)
 }
 
 /*
- * An intercepted #MC is not pending any more (APM 2 15.12.18), so the handler
- * is called through its gate, on its own stack and with all that its entry
- * code does. The banks still hold what happened. A kernel without a handler
- * has no gate.
+ * An intercepted #MC is not pending any more (APM 2 15.12.18), but the banks
+ * still hold what happened. The guest's memory is the thread's, so the frame is
+ * one of its user code: the handler kills the thread for what it would panic
+ * for in the kernel. By its gate it is a frame of the kernel's. A kernel
+ * without a handler has no gate.
  */
 void
 host_machine_check(void)
 {
-	if (IS_ENABLED(CONFIG_X86_MCE))
-		asm volatile("int $18" : : : "memory");
-	else
-		host_warn("vmm: machine check in a guest, and no handler\n");
+#if defined(COMPAT_EXPORTS_do_machine_check)
+	struct pt_regs regs = {
+		.cs = __USER_CS,
+		.ss = __USER_DS,
+		.flags = X86_EFLAGS_IF | X86_EFLAGS_FIXED,
+	};
+
+	do_machine_check(&regs);
+#elif defined(CONFIG_X86_MCE)
+	asm volatile("int $18" : : : "memory");
+#else
+	host_warn("vmm: machine check in a guest, and no handler\n");
+#endif
 }
 
 /*

@@ -257,6 +257,19 @@ svm_vcpu_reset(struct vcpu *v)
 
 /* --- Registers -------------------------------------------------------------------------- */
 
+/* The guest reads the CR4 that it wrote: without an exit while that is in force. */
+static void
+follow_cr4(struct vcpu *v)
+{
+	struct vmcb *vmcb = vmcb_of(v);
+	uint16_t reads = vmcb->intercept_cr_read & ~SVM_CONTROL_CR4_READ;
+
+	if (vmcb->cr4 != v->cr4)
+		reads |= SVM_CONTROL_CR4_READ;
+	if (reads != vmcb->intercept_cr_read)
+		vmcb_set_intercept_cr_read(vmcb, reads);
+}
+
 static void
 svm_regs_read_op(struct vcpu *v, uint64_t groups, struct vcpu_reg_state *vrs)
 {
@@ -268,6 +281,8 @@ svm_regs_write_op(struct vcpu *v, uint64_t groups,
     const struct vcpu_reg_state *vrs)
 {
 	svm_regs_write(vmcb_of(v), v, groups, vrs);
+	if (groups & VM_RWREGS_CRS)
+		follow_cr4(v);
 	if (groups & ~(uint64_t)VM_RWREGS_GPRS)
 		svm_vcpu(v)->untried = true;
 }
@@ -299,6 +314,8 @@ static void
 svm_reg_set_op(struct vcpu *v, enum reg r, uint64_t value)
 {
 	svm_reg_set(vmcb_of(v), v, r, value);
+	if (r == REG_CR4)
+		follow_cr4(v);
 	if (vmrun_checks(r)) {
 		svm_vcpu(v)->untried = true;
 		v->turn_over = true;
@@ -319,7 +336,7 @@ svm_mode(struct vcpu *v, struct guest_mode *m)
 
 	m->cr0 = vmcb->cr0;
 	m->cr3 = vmcb->cr3;
-	m->cr4 = vmcb->cr4;
+	m->cr4 = v->cr4;
 	m->efer = svm_reg_get(vmcb, v, REG_EFER);
 	m->rflags = v->gpr[VCPU_REGS_RFLAGS];
 	m->cpl = vmcb->cpl;

@@ -185,8 +185,9 @@ decode_npf(const struct vmcb *vmcb, struct exit_info *x)
 static void
 decode_cr(const struct vmcb *vmcb, struct exit_info *x)
 {
-	x->cr.cr = vmcb->exitcode == SVM_VMEXIT_CR4_WRITE ? 4 : 0;
-	x->cr.op = CR_MOV_TO;
+	x->cr.cr = vmcb->exitcode == SVM_VMEXIT_CR0_SEL_WRITE ? 0 : 4;
+	x->cr.op = vmcb->exitcode == SVM_VMEXIT_CR4_READ ? CR_MOV_FROM :
+	    CR_MOV_TO;
 	x->cr.valid = svm.caps.decode_assists &&
 	    (vmcb->exitinfo1 & VMCB_CRINFO_MOV);
 	x->cr.gpr = vmcb->exitinfo1 & VMCB_CRINFO_GPR_MASK;

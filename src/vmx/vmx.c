@@ -7,6 +7,7 @@
 #include "backends.h"
 #include "cpu.h"
 #include "cpuid_guest.h"
+#include "cr.h"
 
 /* Memory type write-back, in capability MSRs and EPTP (SDM 3C 25.6.11). */
 #define TYPE_WB		6u
@@ -139,12 +140,14 @@ find_msrs(void)
 /*
  * Of CR4, too, the guest owns only the bits that its CPUID shows, which is
  * known only after attach; an attempt on any other exits. A change of OSXSAVE
- * does as well: XCR0 depends on it (fpu.c).
+ * does as well: XCR0 depends on it (fpu.c). Some in force are the host's.
  */
 static void
 own_cr4(void)
 {
-	vmx_owned_cr4.mask |= ~cpuid_guest_cr4() | ARCH_CR4_OSXSAVE;
+	vmx_owned_cr4.mask |= ~cpuid_guest_cr4() | ARCH_CR4_OSXSAVE |
+	    ARCH_CR4_HOST;
+	vmx_owned_cr4.set |= cr4_host;
 }
 
 static int

@@ -277,16 +277,26 @@ entry_failed(struct vcpu *v, uint32_t reason)
 {
 	char how[96];
 
-	if (vmx_exit_kind(reason) == EXIT_ENTRY_FAILED_MCE) {
-		host_machine_check();
-	} else {
-		host_format(how, sizeof(how), "%s, qualification %llu",
-		    vmx_exit_name(reason), (unsigned long long)
-		    vmx_vmread(VMCS_EXIT_QUALIFICATION));
-		vmx_diagnose(v, how);
-	}
+	host_format(how, sizeof(how), "%s, qualification %llu",
+	    vmx_exit_name(reason), (unsigned long long)
+	    vmx_vmread(VMCS_EXIT_QUALIFICATION));
+	vmx_diagnose(v, how);
 	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	return -EINVAL;
+}
+
+/* A machine check came first (SDM 3C 27.9): all is as before the entry. */
+static int
+entry_cut_short(struct vcpu *v, uint32_t reason)
+{
+	struct exit_info *x = &v->exit;
+
+	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+	x->reason = reason;
+	x->kind = EXIT_ENTRY_FAILED_MCE;
+	x->info1 = x->info2 = 0;
+	x->interrupted = v->inject;
+	return ENTER_EXIT;
 }
 
 void
@@ -400,7 +410,8 @@ enter(struct vcpu *v)
 		return enter_failed(v);
 	reason = (uint32_t)vmx_vmread_on(VMCS_EXIT_REASON);
 	if (reason & VMX_EXIT_REASON_ENTRY_FAILED)
-		return entry_failed(v, reason);
+		return vmx_exit_kind(reason) == EXIT_ENTRY_FAILED_MCE ?
+		    entry_cut_short(v, reason) : entry_failed(v, reason);
 	s->launched = true;
 	s->shadow_known = false;
 	read_guest(v);

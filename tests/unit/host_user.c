@@ -1471,9 +1471,11 @@ host_l1d_flush(bool loaded)
 void
 host_machine_check(void)
 {
-	if (self.preempt == 0)
-		host_user_panic("host_machine_check with preemption on");
+	if (self.preempt == 0 || !self.irqs_off)
+		host_user_panic("host_machine_check, but too late");
 	sync_add(&host_user.machine_checks, 1);
+	if (host_user.on_machine_check != NULL)
+		host_user.on_machine_check();
 }
 
 /* --- Time ----------------------------------------------------------------- */

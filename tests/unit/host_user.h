@@ -81,6 +81,7 @@ struct host_user {
 	/* FPU and mitigations */
 	unsigned long debug_armed;	/* DR7 as the host wants it */
 	uint64_t stays, stays_ended, predictor_barriers, machine_checks;
+	void	(*on_machine_check)(void);	/* as the host's handler */
 
 	/* Time */
 	uint64_t ns, wall_ns;		/* defaults 1 s, 1 600 000 000 s */

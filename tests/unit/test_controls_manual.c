@@ -33,7 +33,7 @@ next(const char **at, uint64_t *mask, char name[64])
 
 static const struct { uint16_t offset; const char *bits; } svm[] = {
 	{ offsetof(struct vmcb, intercept_cr_read),
-	    "15-0 cr_read " },
+	    "3-0 cr_read_low 4 cr4_read 15-5 cr_read_high " },
 	{ offsetof(struct vmcb, intercept_cr_write),
 	    "3-0 cr_write_low 4 cr4_write 15-5 cr_write_high " },
 	{ offsetof(struct vmcb, intercept_dr_read),

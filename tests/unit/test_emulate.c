@@ -246,6 +246,35 @@ START_TEST(the_host_s_own_exits_go_on)
 }
 END_TEST
 
+/* The host's handler wants something of the thread, and finds nothing done yet. */
+static void
+poisoned(void)
+{
+	ck_assert_uint_eq(host_user.trace_exits, 0);
+	host_user.thread_flags |= HOST_USER_SIGNAL;
+}
+
+START_TEST(a_machine_check_comes_first_and_is_the_thread_s)
+{
+	const struct step steps[] = {
+		{ EXITS(EXIT_EXCEPTION_MC), .interrupted = EV_EXC(6) },
+	};
+
+	host_user.on_machine_check = poisoned;
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VM_EXIT_NONE);
+	ck_assert_uint_eq(host_user.machine_checks, 1);
+	ck_assert_uint_eq(s.at, 1);
+	/* If it lives, its guest goes on with what was cut short. */
+	host_user.thread_flags = 0;
+	f.run.vrp_continue = 1;
+	ck_assert_int_eq(fixture_run(&f, script_guest, &s, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, sim_reason(EXIT_HLT));
+	ck_assert_uint_eq(s.seen[1].event, EV_EXC(6));
+	ck_assert_uint_eq(host_user.machine_checks, 1);
+}
+END_TEST
+
 START_TEST(a_triple_fault_reaches_the_client)
 {
 	ck_assert_int_eq(fixture_steps(&f, &s,
@@ -903,6 +932,13 @@ mov_cr0(uint64_t value)
 	return finished(3);
 }
 
+static void
+mce_off(void)
+{
+	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
+		sim_cpu[cpu].cr4 &= ~(uint64_t)ARCH_CR4_MCE;
+}
+
 static bool
 mov_cr4(uint64_t value)
 {
@@ -974,6 +1010,74 @@ START_TEST(cr4_each_bit)
 		    .exit.insn_len = 4, .insn = insn }, 1, VMM_NO_IRQ), 0);
 		ck_assert(finished(4));
 		ck_assert_uint_eq(s.seen[1].cr4, 0xa0);
+	}
+}
+END_TEST
+
+#define MCE		0x40ULL
+
+static void
+real_mce(struct sim_guest *g)
+{
+	load(g);
+	ck_assert_uint_eq(sim_real_cr4() & MCE,
+	    sim_cpu[g->cpu].cr4 & MCE);
+}
+
+/* CR4.MCE in force is the host's, and nobody sees that. */
+static void
+mce_is_hidden(void)
+{
+	const struct step wbinvd = { AT(EXIT_WBINVD, "\x0f\x09"),
+	    .act = real_mce };
+	struct vcpu_reg_state r;
+
+	fixture_regs(&f, &r);
+	ck_assert_uint_eq(r.vrs_crs[VCPU_REGS_CR4], 0x20);
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_CRS, &r), 0);
+	ck_assert_int_eq(fixture_steps(&f, &s, &wbinvd, 1, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.seen[0].cr4, 0x20);
+	ck_assert_uint_eq(f.exit.vrs.vrs_crs[VCPU_REGS_CR4], 0x20);
+	r.vrs_crs[VCPU_REGS_CR4] |= MCE;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_CRS, &r), -EINVAL);
+	/* By the guest itself. */
+	ck_assert(!mov_cr4(0x20 | MCE));
+	ck_assert(mov_cr4(0xa0));
+	ck_assert_int_eq(fixture_steps(&f, &s, &wbinvd, 1, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.seen[0].cr4, 0xa0);
+	ck_assert(mov_cr4(0x20));
+}
+
+START_TEST(the_host_s_mce_is_in_force)
+{
+	mce_is_hidden();
+	fixture_stop(&f);
+	/* A host without a handler. */
+	fixture_machine = mce_off;
+	start();
+	mce_is_hidden();
+	fixture_machine = NULL;
+}
+END_TEST
+
+START_TEST(reads_of_cr4_show_what_the_guest_wrote)
+{
+	static const struct { const char *insn; uint8_t gpr; } mov[] = {
+		{ "\x40\x0f\x20\xe0", 0 }, { "\x40\x0f\x20\xe3", 3 },
+		{ "\x40\x0f\x20\xe4", 4 }, { "\x41\x0f\x20\xe7", 15 },
+	};
+	static const uint8_t abi[] = { [0] = VCPU_REGS_RAX, [3] = VCPU_REGS_RBX,
+	    [4] = VCPU_REGS_RSP, [15] = VCPU_REGS_R15 };
+
+	if (sim_machine->vmx)
+		return;		/* the CPU answers from the shadow */
+	rax = rflags_or = 0;
+	for (size_t i = 0; i < sizeof(mov) / sizeof(mov[0]); i++) {
+		run_one((struct step){ EXITS(EXIT_CR_ACCESS),
+		    .exit.insn_len = 4, .insn = mov[i].insn,
+		    .exit.cr = { .cr = 4, .op = CR_MOV_FROM, .gpr = mov[i].gpr } });
+		ck_assert(finished(4));
+		ck_assert_uint_eq(s.seen[1].gpr[abi[mov[i].gpr]], 0x20);
 	}
 }
 END_TEST
@@ -1276,6 +1380,7 @@ main(void)
 		a_single_step_over_hlt,
 		rip_wraps_outside_64_bit_mode,
 		the_host_s_own_exits_go_on,
+		a_machine_check_comes_first_and_is_the_thread_s,
 		a_triple_fault_reaches_the_client,
 		what_is_hidden_does_not_exist,
 		cache_instructions_do_nothing,
@@ -1299,6 +1404,8 @@ main(void)
 		msr_sweep,
 		cr0_each_bit,
 		cr4_each_bit,
+		the_host_s_mce_is_in_force,
+		reads_of_cr4_show_what_the_guest_wrote,
 		a_change_of_paging_flushes,
 		lmsw_and_clts,
 		into_long_mode_and_back,

@@ -434,6 +434,44 @@ START_TEST(the_hosts_events_go_to_the_host)
 }
 END_TEST
 
+static void
+poisoned(void)
+{
+	host_user.thread_flags |= HOST_USER_SIGNAL;
+}
+
+/* The vCPU is as before such an entry, and goes on with what was to go in. */
+START_TEST(a_machine_check_on_the_way_in_is_the_hosts)
+{
+	static const struct vmx_step wbinvd[] = { { VMX_EXIT_WBINVD, 0, 2, NULL } };
+	struct vcpu_reg_state r;
+
+	start_with(SIM_VMX_ALL);
+	fixture_regs(&f, &r);
+	r.vrs_gprs[VCPU_REGS_RFLAGS] |= ARCH_RFLAGS_IF;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_GPRS, &r), 0);
+	sim_vmx.check_entries = 2;
+	ck_assert_int_eq(run_irq(NULL, 0, 0x50), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_HLT);
+	ck_assert_uint_eq(host_user.machine_checks, 2);
+	ck_assert_uint_eq(script.at, 1);
+	ck_assert_uint_eq(sim.entered.event, EV_INTR(0x50));
+	ck_assert_uint_eq(sim.entered.gpr[VCPU_REGS_RIP], RIP);
+	/* A thread that the handler wants has it before the next entry. */
+	host_user.on_machine_check = poisoned;
+	sim_vmx.check_entries = 1;
+	ck_assert_int_eq(RUN(wbinvd), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VM_EXIT_NONE);
+	ck_assert_uint_eq(script.at, 0);
+	host_user.thread_flags = 0;
+	ck_assert_int_eq(RUN(wbinvd), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_HLT);
+	ck_assert_uint_eq(sim.entered.event, 0);
+	ck_assert_uint_eq(host_user.warns, 0);
+	stop();
+}
+END_TEST
+
 /* A #DB that exits leaves DR6 and DR7 to the driver. */
 START_TEST(debug_exceptions_are_handed_on)
 {
@@ -726,13 +764,13 @@ START_TEST(control_registers_hide_the_hosts_bits)
 	ck_assert_uint_eq(r.vrs_crs[VCPU_REGS_CR4], 0x20);
 	ck_assert_int_eq(run_hlt(), 0);
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_CR0), 0x80000031);
-	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_CR4), 0x2020);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_GUEST_CR4), 0x2060);
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR0_READ_SHADOW) & 0x20, 0);
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR4_READ_SHADOW) & 0x2000, 0);
 	/* The guest owns PG, PE, TS; not NE, CD, NW, VMXE, nor what is not. */
 	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR0_GUEST_HOST_MASK), 0x60000020);
-	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR4_GUEST_HOST_MASK) & 0x2020,
-	    0x2000);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_CR4_GUEST_HOST_MASK) & 0x2060,
+	    0x2040);
 	r.vrs_crs[VCPU_REGS_CR4] |= 0x2000;
 	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_CRS, &r), -EINVAL);
 	stop();
@@ -1270,6 +1308,7 @@ main(void)
 		device_access_has_its_address,
 		interrupted_delivery_is_done_again,
 		the_hosts_events_go_to_the_host,
+		a_machine_check_on_the_way_in_is_the_hosts,
 		debug_exceptions_are_handed_on,
 		blocking_of_nmis_is_the_guests,
 		instructions_of_vmx_do_not_exist,

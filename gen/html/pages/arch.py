@@ -48,10 +48,11 @@ def _word(item: Word, row: Map, guest: bool) -> Section:
 
 
 def _policy(bits: Bits) -> Cell:
+    host = (text(", in force as the host has it"),) if bits.host else ()
     if bits.feature:
-        return (text("CPUID bit "), link("cpuid", bits.feature))
-    return ((word(bits.policy), text(", reads as one" if bits.fixed else "")) if bits.policy
-            else ())
+        return (text("CPUID bit "), link("cpuid", bits.feature), *host)
+    return ((word(bits.policy), text(", reads as one" if bits.fixed else ""), *host)
+            if bits.policy else ())
 
 
 def _rules(doc: Map) -> Iterator[Row]:

@@ -64,7 +64,8 @@ def _place(place: object, fields: str) -> Cell:
     if "bits" in place:
         found += [text(" "), code(place["bits"])]
     if "shadow" in place:
-        found += [text(" and "), link(fields, place["shadow"])]
+        found += [text(" and "), link(fields, place["shadow"]) if fields == "vmcs"
+                  else text("the driver's shadow")]
     if "forced" in place:
         found += [text(" with "), code(place["forced"]), text(" always set")]
     return tuple(found)

@@ -30,6 +30,8 @@ def field_table(label: str, fields: Iterable[Field]) -> tuple[Part, ...]:
 def guest_may(bits: Bits) -> str:
     """What a guest may do with the bits of a register; empty for a word that is none."""
     words = GUEST_BIT.get(bits.policy, "").format(feature=bits.feature)
+    if words and bits.host:
+        return f"{words}; in force is what the host has"
     return f"{words}; reads as 1" if words and bits.fixed else words
 
 

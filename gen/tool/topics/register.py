@@ -83,7 +83,8 @@ def _place(where: Map | str, store: str, topic: str) -> str:
         if "bits" in where:
             text += f", its part {where['bits'].upper()}"
         if "shadow" in where:
-            text += f"; bits that the guest does not own are read from {where['shadow']}"
+            shadow = where["shadow"] if topic == "vmcs" else "a copy in struct vcpu"
+            text += f"; bits that the guest does not own are read from {shadow}"
         if "forced" in where:
             text += f"; {where['forced']} is always set and never shown"
         return text + "."

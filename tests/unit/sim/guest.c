@@ -3,6 +3,7 @@
  * sim/guest.c - what the simulated CPUs of both vendors share.
  */
 #include "guest.h"
+#include "vmcs.h"
 #include "svm_cpu.h"
 #include "vmx_cpu.h"
 
@@ -23,6 +24,21 @@ sim_start(const struct sim_machine *m)
 		sim_vmx_reset(m->options);
 	else
 		sim_svm_reset(m->options);
+}
+
+uint64_t
+sim_real_cr4(void)
+{
+	return sim_machine->vmx ? sim_vmx_get(VMCS_GUEST_CR4) :
+	    sim_svm_vmcb()->cr4;
+}
+
+/* Without it a machine check is a shutdown, of the guest or of all (SDM 3A 6.15). */
+void
+sim_check_cr4(uint64_t real)
+{
+	if (sim_cpu[host_cpu()].cr4 & ~real & ARCH_CR4_MCE)
+		host_user_panic("a guest without the host's CR4.MCE");
 }
 
 void

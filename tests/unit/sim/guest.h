@@ -105,6 +105,11 @@ void	sim_start(const struct sim_machine *m);
 bool	sim_cpu_taken(unsigned int cpu);
 void	sim_cpu_take(unsigned int cpu, bool take);
 
+/* CR4 as it is in force in the guest that is inside on this CPU. */
+uint64_t sim_real_cr4(void);
+/* For the simulated CPUs, before an entry with that CR4. */
+void	sim_check_cr4(uint64_t real);
+
 /* For the simulated CPUs: the guest's turn; counts and remembers the entry. */
 void	sim_run_guest(struct sim_guest *g);
 

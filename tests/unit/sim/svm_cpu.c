@@ -14,6 +14,8 @@
 #define CR0_PE		1ULL
 #define CR0_PG		(1ULL << 31)
 #define CR4_PAE		(1ULL << 5)
+#define CR4_MCE		(1ULL << 6)
+#define INTERCEPT_CR4	(1u << 4)
 #define DR7_OFF		0x400u
 #define CR0_CD		(1ULL << 30)
 #define CR0_NW		(1ULL << 29)
@@ -283,7 +285,10 @@ load_guest(struct sim_guest *g, const struct vmcb *vmcb, const uint64_t *gpr)
 	g->cr0 = vmcb->cr0;
 	g->cr2 = vmcb->cr2;
 	g->cr3 = vmcb->cr3;
+	/* A read that exits is the driver's to answer. */
 	g->cr4 = vmcb->cr4;
+	if (vmcb->intercept_cr_read & INTERCEPT_CR4)
+		g->cr4 &= ~CR4_MCE;
 	g->efer = vmcb->efer & ~EFER_SVME;
 	g->pat = vmcb->g_pat;
 	g->dr6 = vmcb->dr6;
@@ -317,9 +322,11 @@ store_guest(const struct sim_guest *g, struct vmcb *vmcb, uint64_t *gpr)
 uint64_t
 sim_svm_code(const struct exit_info *x)
 {
+	if (x->kind == EXIT_CR_ACCESS && x->cr.cr == 4)
+		return x->cr.op == CR_MOV_FROM ? SVM_VMEXIT_CR4_READ :
+		    SVM_VMEXIT_CR4_WRITE;
 	if (x->kind == EXIT_CR_ACCESS)
-		return x->cr.cr == 4 ? SVM_VMEXIT_CR4_WRITE :
-		    SVM_VMEXIT_CR0_SEL_WRITE;
+		return SVM_VMEXIT_CR0_SEL_WRITE;
 	for (uint64_t code = 0; code <= SVM_VMEXIT_NPF; code++)
 		if (svm_exit_kind(code) == x->kind)
 			return code;
@@ -368,7 +375,11 @@ store_exit(const struct sim_guest *g, struct vmcb *vmcb)
 		vmcb->exitinfo1 = x->msr.write;
 		break;
 	case EXIT_CR_ACCESS:
-		if (sim_svm_has(SIM_SVM_DECODE_ASSISTS) && x->cr.op == CR_MOV_TO)
+		if (vmcb->exitcode == SVM_VMEXIT_CR4_READ &&
+		    !(vmcb->intercept_cr_read & INTERCEPT_CR4))
+			host_user_panic("a read of CR4 does not exit");
+		if (sim_svm_has(SIM_SVM_DECODE_ASSISTS) &&
+		    (x->cr.op == CR_MOV_TO || x->cr.op == CR_MOV_FROM))
 			vmcb->exitinfo1 = VMCB_CRINFO_MOV | x->cr.gpr;
 		break;
 	case EXIT_EXCEPTION_AC:
@@ -415,6 +426,7 @@ svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa)
 		return;
 	}
 	check_clean(vmcb);
+	sim_check_cr4(vmcb->cr4);
 	c->entered = *vmcb;
 	c->inside = vmcb;
 	load_guest(&g, vmcb, gpr);

@@ -26,6 +26,7 @@
 #define SHADOW		(VMX_INTERRUPTIBILITY_STI | VMX_INTERRUPTIBILITY_MOV_SS)
 #define EPTP_WB_4	0x1eu		/* write-back, four levels */
 #define REASON_GUEST_STATE 0x80000021u
+#define REASON_MACHINE_CHECK 0x80000029u
 
 enum {	/* VM-instruction errors, SDM 3C 31.4 */
 	ERROR_LAUNCHED = 4, ERROR_CLEAR = 5, ERROR_CONTROLS = 7,
@@ -755,6 +756,15 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 		sim.refused++;
 		sim_vmx_set(VMCS_EXIT_REASON, REASON_GUEST_STATE);
 		sim_vmx_set(VMCS_EXIT_QUALIFICATION, 0);
+		return 0;
+	}
+	sim_check_cr4(sim_vmx_get(VMCS_GUEST_CR4));
+	if (sim_vmx.check_entries != 0) {
+		/* The host's state is loaded, no other saved (SDM 3C 27.8). */
+		sim_vmx.check_entries--;
+		sim_vmx_set(VMCS_EXIT_REASON, REASON_MACHINE_CHECK);
+		sim_vmx_set(VMCS_EXIT_QUALIFICATION, 0);
+		cpu_wrmsr(DEBUGCTL, 0);
 		return 0;
 	}
 	check_vpid(s);

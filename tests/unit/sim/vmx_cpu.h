@@ -72,6 +72,7 @@ struct sim_vmx {
 	uint64_t failed;		/* VMLAUNCH or VMRESUME refused: VMfail */
 	uint64_t invepts, invvpids;
 	uint64_t write_errors;		/* VMWRITEs that failed */
+	uint64_t check_entries;		/* so many end in a machine check */
 	struct sim_vmx_cpu cpu[HOST_USER_CPUS];
 };
 extern struct sim_vmx sim_vmx;
