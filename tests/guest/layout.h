@@ -71,6 +71,10 @@
 #define MB_IRQ_RIP	0xb8		/* where the first one came */
 #define MB_IRQ_COUNT	0x200		/* 256 counters of 32 bits */
 
+/* Of long_stamp_loop. */
+#define STAMP_ZEROS	1		/* a page may become new at any time */
+#define STAMP_READ	2		/* look only */
+
 #define ISR_STEP	16		/* bytes from one entry stub to the next */
 
 #endif /* GUEST_LAYOUT_H */

@@ -502,6 +502,58 @@ FN long_lock_inc_loop			/* (address, n): n locked increments */
 	loop	1b
 	ret
 
+/*
+ * (start, pages, stamps, flags): counts in the first and the last word of each
+ * page, over and over until MB_STOP; `stamps` are what it wrote last. The third
+ * word becomes what the second is. -> 0, or 1 and where, what, what it should be.
+ */
+FN long_stamp_loop
+	mov	%rdi, %r8
+	mov	%rsi, %r9
+	mov	%rdx, %r10
+	mov	%rcx, %r11
+1:	mov	%r8, %rdi
+	mov	%r9, %rsi
+	mov	%r10, %rdx
+2:	mov	(%rdx), %rcx
+	mov	(%rdi), %rbx
+	cmp	%rcx, %rbx
+	je	3f
+	call	stamp_restarts
+	xor	%ecx, %ecx
+	jmp	4f
+3:	mov	4088(%rdi), %rbx
+	cmp	%rcx, %rbx
+	je	4f
+	call	stamp_restarts
+4:	test	$STAMP_READ, %r11b
+	jnz	5f
+	inc	%rcx
+	mov	%rcx, (%rdi)
+	mov	%rcx, 4088(%rdi)
+	mov	8(%rdi), %rbx
+	mov	%rbx, 16(%rdi)
+5:	mov	%rcx, (%rdx)
+	add	$4096, %rdi
+	add	$8, %rdx
+	dec	%rsi
+	jnz	2b
+	incq	%gs:MB_COUNTER
+	cmpq	$0, %gs:MB_STOP
+	je	1b
+	ret
+
+stamp_restarts:				/* a word is not as it was: is it new? */
+	test	$STAMP_ZEROS, %r11b
+	jz	1f
+	test	%rbx, %rbx
+	jnz	1f
+	ret
+1:	add	$8, %rsp
+	mov	%rdi, %rdx
+	mov	$1, %eax
+	ret
+
 /* --- Floating point and vectors ------------------------------------------ */
 
 FN long_sse				/* (256 bytes, rounds) -> differences */
