@@ -31,8 +31,10 @@
 #define BOOT_FLAG	0xaa55u
 #define PROTOCOL_MIN	0x020cu		/* xloadflags, Linux 3.8 */
 #define SECTOR		512u
+#define PARAGRAPH	16u		/* unit of syssize */
 #define ENTRY_64	0x200u
 #define LOADER_OTHER	0xffu
+#define VIDEO_NORMAL	0xffffu
 
 #define PTE_P		0x001u
 #define PTE_W		0x002u
@@ -40,6 +42,15 @@
 
 #define E820_RAM_TYPE	1u
 #define E820_RESERVED	2u
+
+/*
+ * Advice to the user is about a guest that boots, which takes more than loading
+ * it: memory for what the kernel allocates as it starts (Debian's 6.1 runs out
+ * of it now and then with 68M, where its init_size ends), and for the contents
+ * of the initial RAM disk, which are seldom more than four times the file.
+ */
+#define BOOT_SLACK	(32 * MIB)
+#define INITRD_UNPACKED	4u
 
 struct placement {
 	uint64_t file_offset;
@@ -56,6 +67,12 @@ static uint64_t align_up(uint64_t v, uint64_t to)
 static unsigned long long mib(uint64_t bytes)
 {
 	return (bytes + MIB - 1) / MIB;
+}
+
+/* MiB to advise for a kernel that ends at @end and a RAM disk that takes @initrd bytes. */
+static unsigned long long advice(uint64_t end, uint64_t initrd)
+{
+	return mib(end + BOOT_SLACK + (1 + INITRD_UNPACKED) * initrd);
 }
 
 static int file_size(int fd, const char *name, uint64_t *size, struct err *e)
@@ -119,65 +136,97 @@ static int read_header(const struct linux_image *im, uint64_t size, struct setup
 	return 0;
 }
 
-static int place_kernel(const struct ram *ram, const struct linux_image *im, uint64_t file,
-			const struct setup_header *h, struct placement *p, struct err *e)
+/* Where the protected-mode kernel lies in the image; @size is the file's. */
+static int find_kernel(const struct linux_image *im, uint64_t size, const struct setup_header *h,
+		       struct placement *p, struct err *e)
+{
+	const char *name = im->kernel_name;
+	uint64_t least;
+
+	p->file_offset = ((h->setup_sects ? h->setup_sects : 4u) + 1u) * SECTOR;
+	p->size = (uint64_t)h->syssize * PARAGRAPH;
+	if (p->size <= ENTRY_64)
+		return err_set(e, "%s has a damaged setup header: copy or install it again", name);
+	/* syssize counts paragraphs: the file may end anywhere in the last one. */
+	least = p->file_offset + p->size - (PARAGRAPH - 1);
+	if (size < least)
+		return err_set(e, "%s is cut short, %llu of %llu bytes: copy or install it again",
+			       name, (unsigned long long)size, (unsigned long long)least);
+	if (size - p->file_offset < p->size)
+		p->size = size - p->file_offset;
+	return 0;
+}
+
+/*
+ * A relocatable kernel moves itself to
+ * align_up(max(load address, pref_address), kernel_alignment), any other one
+ * to pref_address, before it reads the E820 map (boot.rst, "init_size"). It is
+ * loaded there, because below that address it needs no less memory.
+ */
+static int place_kernel(const struct linux_image *im, const struct setup_header *h,
+			struct placement *p, struct err *e)
 {
 	const char *name = im->kernel_name;
 	uint64_t align = h->kernel_alignment, need;
 
-	p->file_offset = ((h->setup_sects ? h->setup_sects : 4u) + 1u) * SECTOR;
-	p->size = (uint64_t)h->syssize * 16;
-	if (p->size <= ENTRY_64)
-		return err_set(e, "%s has a damaged setup header: copy or install it again", name);
-	if (!range_fits(p->file_offset, p->size, file))
-		return err_set(e, "%s is cut short, %llu of %llu bytes: copy or install it again",
-			       name, (unsigned long long)file,
-			       (unsigned long long)(p->file_offset + p->size));
-	need = h->init_size > p->size ? h->init_size : p->size;
 	p->gpa = h->pref_address;
 	if (p->gpa < KERNEL_MIN_GPA || p->gpa >= VMM_PCI_MMIO_BAR_BASE || p->gpa % PAGE)
 		return err_set(e, "%s wants to be loaded at 0x%llx, where no kernel goes: copy or "
 			       "install it again", name, (unsigned long long)p->gpa);
-	/* Less memory than it would like: a kernel that can move goes as low as it can. */
-	if (!range_fits(p->gpa, need, ram->low) && h->relocatable_kernel && align >= PAGE &&
-	    align <= GIB && !(align & (align - 1)))
-		p->gpa = align_up(KERNEL_MIN_GPA, align);
-	p->end = p->gpa + need;
-	if (!range_fits(p->gpa, need, ram->low))
-		return err_set(e, "the guest has too little memory for %s: give -m %lluM or more",
-			       name, mib(p->end));
+	if (h->relocatable_kernel) {
+		if (align < PAGE || (align & (align - 1)))
+			return err_set(e, "%s wants an alignment of 0x%llx, which no kernel has: "
+				       "copy or install it again", name,
+				       (unsigned long long)align);
+		p->gpa = align_up(p->gpa, align);
+	}
+	need = h->init_size > p->size ? h->init_size : p->size;
+	p->end = align_up(p->gpa + need, PAGE);
+	if (p->end > VMM_PCI_MMIO_BAR_BASE)
+		return err_set(e, "%s needs %lluM at 0x%llx, more than a VM has below %lluM: use a "
+			       "smaller kernel", name, mib(need), (unsigned long long)p->gpa,
+			       mib(VMM_PCI_MMIO_BAR_BASE));
+	return 0;
+}
+
+/* As high as the kernel can reach, so that it is out of the way. */
+static int place_initrd(const struct ram *ram, const struct linux_image *im,
+			const struct setup_header *h, const struct placement *kernel,
+			struct placement *p, struct err *e)
+{
+	uint64_t limit = VMM_PCI_MMIO_BAR_BASE, room, top;
+
+	if (im->initrd < 0)
+		return 0;
+	if (file_size(im->initrd, im->initrd_name, &p->size, e) != 0)
+		return -1;
+	if (p->size == 0)
+		return err_set(e, "%s is empty: give -r an initial RAM disk, or leave -r out",
+			       im->initrd_name);
+	if (h->initrd_addr_max && (uint64_t)h->initrd_addr_max + 1 < limit)
+		limit = (uint64_t)h->initrd_addr_max + 1;
+	limit &= ~(uint64_t)(PAGE - 1);
+	if (limit < kernel->end || p->size > limit - kernel->end)
+		return err_set(e, "%s (%lluM) is too big for this kernel: make it smaller",
+			       im->initrd_name, mib(p->size));
+	room = align_up(p->size, PAGE);
+	if (kernel->end + room > ram->low)
+		return err_set(e, "%s (%lluM) does not fit beside the kernel: give -m %lluM or "
+			       "more", im->initrd_name, mib(p->size),
+			       advice(kernel->end, room));
+	top = ram->low < limit ? ram->low : limit;
+	p->gpa = top - room;
 	return 0;
 }
 
 static int load_initrd(const struct ram *ram, const struct linux_image *im,
-		       const struct placement *kernel, struct setup_header *h, struct err *e)
+		       const struct placement *p, struct setup_header *h, struct err *e)
 {
-	uint64_t size, top = ram->low, gpa;
-
-	if (im->initrd < 0)
+	h->ramdisk_image = (uint32_t)p->gpa;
+	h->ramdisk_size = (uint32_t)p->size;
+	if (p->size == 0)
 		return 0;
-	if (file_size(im->initrd, im->initrd_name, &size, e) != 0)
-		return -1;
-	if (size == 0)
-		return err_set(e, "%s is empty: give -r an initial RAM disk, or leave -r out",
-			       im->initrd_name);
-	if (h->initrd_addr_max && (uint64_t)h->initrd_addr_max + 1 < top)
-		top = (uint64_t)h->initrd_addr_max + 1;
-	top &= ~(uint64_t)(PAGE - 1);
-	if (top < kernel->end || align_up(size, PAGE) > top - align_up(kernel->end, PAGE)) {
-		if (top == ram->low)
-			return err_set(e, "%s (%lluM) does not fit beside the kernel: give -m "
-				       "%lluM or more", im->initrd_name, mib(size),
-				       mib(kernel->end + PAGE + align_up(size, PAGE)));
-		return err_set(e, "%s (%lluM) is too big for this kernel: make it smaller",
-			       im->initrd_name, mib(size));
-	}
-	gpa = top - align_up(size, PAGE);
-	if (file_read(im->initrd, im->initrd_name, ram_at(ram, gpa, size), size, 0, e) != 0)
-		return -1;
-	h->ramdisk_image = (uint32_t)gpa;
-	h->ramdisk_size = (uint32_t)size;
-	return 0;
+	return file_read(im->initrd, im->initrd_name, ram_at(ram, p->gpa, p->size), p->size, 0, e);
 }
 
 static int load_cmdline(const struct ram *ram, const struct linux_image *im,
@@ -192,6 +241,17 @@ static int load_cmdline(const struct ram *ram, const struct linux_image *im,
 	memcpy(ram_at(ram, CMDLINE_GPA, len + 1), im->cmdline, len + 1);
 	h->cmd_line_ptr = CMDLINE_GPA;
 	return 0;
+}
+
+/* The fields that a loader has to write, whatever the image has in them. */
+static void finish_header(struct setup_header *h, const struct placement *kernel)
+{
+	h->vid_mode = VIDEO_NORMAL;
+	h->type_of_loader = LOADER_OTHER;
+	h->code32_start = (uint32_t)kernel->gpa;
+	h->hardware_subarch = 0;	/* a PC */
+	h->hardware_subarch_data = 0;
+	h->setup_data = 0;
 }
 
 static void e820_add(struct boot_params *bp, uint64_t start, uint64_t end, uint32_t type)
@@ -225,25 +285,30 @@ static void build_tables(const struct ram *ram)
 int linux_load(const struct ram *ram, const struct linux_image *im, struct linux_entry *entry,
 	       struct err *e)
 {
-	struct placement kernel = { 0 };
+	struct placement kernel = { 0 }, initrd = { 0 };
 	struct setup_header h;
 	struct boot_params *bp;
 	uint64_t size;
 
 	if (file_size(im->kernel, im->kernel_name, &size, e) != 0 ||
 	    read_header(im, size, &h, e) != 0 ||
-	    place_kernel(ram, im, size, &h, &kernel, e) != 0 ||
-	    file_read(im->kernel, im->kernel_name, ram_at(ram, kernel.gpa, kernel.size),
+	    find_kernel(im, size, &h, &kernel, e) != 0 ||
+	    place_kernel(im, &h, &kernel, e) != 0 ||
+	    place_initrd(ram, im, &h, &kernel, &initrd, e) != 0)
+		return -1;
+	if (kernel.end > ram->low)
+		return err_set(e, "the guest has too little memory for %s: give -m %lluM or more",
+			       im->kernel_name, advice(kernel.end, 0));
+	if (file_read(im->kernel, im->kernel_name, ram_at(ram, kernel.gpa, kernel.size),
 		      kernel.size, kernel.file_offset, e) != 0 ||
-	    load_initrd(ram, im, &kernel, &h, e) != 0 ||
+	    load_initrd(ram, im, &initrd, &h, e) != 0 ||
 	    load_cmdline(ram, im, &h, e) != 0)
 		return -1;
 
 	build_tables(ram);
 	bp = ram_at(ram, ZERO_PAGE_GPA, sizeof(*bp));
 	memset(bp, 0, sizeof(*bp));
-	h.type_of_loader = LOADER_OTHER;
-	h.code32_start = (uint32_t)kernel.gpa;
+	finish_header(&h, &kernel);
 	bp->hdr = h;
 	e820_add(bp, 0, EBDA_GPA, E820_RAM_TYPE);
 	e820_add(bp, EBDA_GPA, 640 * KIB, E820_RESERVED);

@@ -204,12 +204,17 @@ START_TEST(initrd_refusals)
 	image.initrd = memory_file(0);
 	refused("initrd is empty");
 	ck_assert_int_eq(ftruncate(image.initrd, 200 * MIB), 0);
-	refused("does not fit beside the kernel: give -m 221M");
+	/* The kernel up to 20 MiB, 32 more to boot, the file, four times that for its contents. */
+	refused("does not fit beside the kernel: give -m 1052M");
 	ck_assert_int_eq(ftruncate(image.initrd, 108 * MIB + 1), 0);
 	refused("does not fit");
 	ck_assert_int_eq(ftruncate(image.initrd, 100 * MIB), 0);
 	header()->initrd_addr_max = 64 * MIB - 1;
 	refused("too big for this kernel");
+	/* More memory would not help, so it is not what is asked for. */
+	resize_ram(16 * MIB);
+	refused("too big for this kernel");
+	resize_ram(128 * MIB);
 	header()->initrd_addr_max = 1;
 	refused("too big for this kernel");
 	teardown();
@@ -275,13 +280,75 @@ START_TEST(wrong_kernels)
 }
 END_TEST
 
+/* syssize counts 16-byte paragraphs: up to 15 bytes of the last one may be missing. */
 START_TEST(truncated_kernel)
 {
+	unsigned int missing;
+
+	for (missing = 0; missing < 16; missing++) {
+		setup();
+		ck_assert_int_eq(ftruncate(image.kernel, (off_t)(file_len - missing)), 0);
+		ck_assert_msg(linux_load(&ram, &image, &entry, &e) == 0, "%u missing: %s", missing,
+			      e.text);
+		ck_assert_mem_eq(ram_at(&ram, 16 * MIB, PAYLOAD), file + SETUP_BYTES,
+				 PAYLOAD - missing);
+		ck_assert(all_zero(ram_at(&ram, 16 * MIB + PAYLOAD - missing, 16), 16));
+		teardown();
+	}
 	setup();
-	ck_assert_int_eq(ftruncate(image.kernel, (off_t)file_len - 1), 0);
-	refused("is cut short, 68095 of 68096 bytes");
+	ck_assert_int_eq(ftruncate(image.kernel, (off_t)file_len - 16), 0);
+	refused("is cut short, 68080 of 68081 bytes");
+	/* Nothing but the setup sectors, or not even all of them. */
+	ck_assert_int_eq(ftruncate(image.kernel, SETUP_BYTES), 0);
+	refused("is cut short");
+	header()->setup_sects = 255;
+	refused("is cut short");
+	header()->setup_sects = 4;
+	ck_assert_int_eq(ftruncate(image.kernel, (off_t)file_len), 0);
 	header()->syssize = UINT32_MAX;
 	refused("is cut short");
+	teardown();
+}
+END_TEST
+
+/* Signatures follow the code in the file: they are not loaded. */
+START_TEST(bytes_behind_the_code)
+{
+	setup();
+	header()->syssize = PAYLOAD / 16 - 2;
+	ck_assert_int_eq(linux_load(&ram, &image, &entry, &e), 0);
+	ck_assert_mem_eq(ram_at(&ram, 16 * MIB, PAYLOAD), file + SETUP_BYTES, PAYLOAD - 32);
+	ck_assert(all_zero(ram_at(&ram, 16 * MIB + PAYLOAD - 32, 32), 32));
+	teardown();
+}
+END_TEST
+
+/* What the image has in fields that a loader must write is not what the kernel sees. */
+START_TEST(fields_of_the_loader)
+{
+	const struct setup_header *h;
+
+	setup();
+	header()->ramdisk_image = 0x12345678;
+	header()->ramdisk_size = 0x1000;
+	header()->cmd_line_ptr = 0x99999;
+	header()->setup_data = 0xdeadbeef000;
+	header()->hardware_subarch = 3;
+	header()->hardware_subarch_data = 7;
+	header()->vid_mode = 0x0301;
+	header()->code32_start = 0x100000;
+	header()->type_of_loader = 0x21;
+	ck_assert_int_eq(linux_load(&ram, &image, &entry, &e), 0);
+	h = &zero_page()->hdr;
+	ck_assert_uint_eq(h->ramdisk_image, 0);
+	ck_assert_uint_eq(h->ramdisk_size, 0);
+	ck_assert_str_eq(ram_at(&ram, h->cmd_line_ptr, 32), "console=ttyS0");
+	ck_assert_uint_eq(h->setup_data, 0);
+	ck_assert_uint_eq(h->hardware_subarch, 0);
+	ck_assert_uint_eq(h->hardware_subarch_data, 0);
+	ck_assert_uint_eq(h->vid_mode, 0xffff);
+	ck_assert_uint_eq(h->code32_start, 16 * MIB);
+	ck_assert_uint_eq(h->type_of_loader, 0xff);
 	teardown();
 }
 END_TEST
@@ -310,23 +377,137 @@ START_TEST(old_setup_size)
 }
 END_TEST
 
-START_TEST(little_memory)
+/* The size that the refusal in @e advises, in MiB. */
+static uint64_t advised(void)
+{
+	const char *at = strstr(e.text, "give -m ");
+	unsigned long long mib = 0;
+
+	ck_assert_msg(at && sscanf(at, "give -m %lluM or more", &mib) == 1, "%s", e.text);
+	return mib;
+}
+
+/*
+ * The kernel runs at align_up(max(load address, pref_address), alignment) if it
+ * can move, else at pref_address, and has init_size bytes of memory from there.
+ */
+START_TEST(memory_the_kernel_needs)
+{
+	static const struct {
+		uint8_t relocatable;
+		uint32_t alignment, init_size;
+		uint64_t pref;
+		unsigned int mib;	/* the least that is enough */
+	} rows[] = {
+		{ 1, 2 * MIB, 4 * MIB, 16 * MIB, 20 },
+		{ 0, 2 * MIB, 4 * MIB, 16 * MIB, 20 },
+		{ 0, 3, 4 * MIB, 16 * MIB, 20 },		/* does not move: not used */
+		{ 1, 2 * MIB, 0x3378000, 16 * MIB, 68 },	/* Debian's 6.1 */
+		{ 1, 16 * MIB, 4 * MIB, 17 * MIB, 36 },
+		{ 0, 16 * MIB, 4 * MIB, 17 * MIB, 21 },
+		{ 1, 64 * MIB, 4 * MIB, MIB, 68 },
+		{ 0, 4096, 0x6acf8, MIB, 2 },			/* memtest86+ 6.10 */
+		{ 1, 2 * MIB, 0, 16 * MIB, 17 },
+		{ 1, 2 * MIB, 4 * MIB + 1, 16 * MIB, 21 },
+	};
+	uint64_t runs_at;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		setup();
+		header()->relocatable_kernel = rows[i].relocatable;
+		header()->kernel_alignment = rows[i].alignment;
+		header()->init_size = rows[i].init_size;
+		header()->pref_address = rows[i].pref;
+		resize_ram((rows[i].mib - 1) * MIB);
+		refused("too little memory for bzImage");
+		/* What it takes to boot, not only to load it. */
+		ck_assert_uint_eq(advised(), rows[i].mib + 32);
+		resize_ram(MIB);
+		refused("too little memory for bzImage");
+		ck_assert_uint_eq(advised(), rows[i].mib + 32);
+		resize_ram(rows[i].mib * MIB);
+		ck_assert_msg(linux_load(&ram, &image, &entry, &e) == 0, "row %zu: %s", i, e.text);
+		runs_at = entry.rip - 0x200;
+		ck_assert_uint_ge(runs_at, rows[i].pref);
+		if (rows[i].relocatable)
+			ck_assert_uint_eq(runs_at % rows[i].alignment, 0);
+		else
+			ck_assert_uint_eq(runs_at, rows[i].pref);
+		ck_assert_uint_le(runs_at + rows[i].init_size, rows[i].mib * MIB);
+		teardown();
+	}
+}
+END_TEST
+
+/* One refusal asks for all that is needed, and what it asks for is enough. */
+START_TEST(memory_for_an_initrd)
+{
+	static const uint64_t sizes[] = { 1, 4096, 4097, MIB - 1, MIB, MIB + 1, 37 * MIB + 5 };
+	uint64_t first;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		setup();
+		image.initrd = memory_file(sizes[i]);
+		resize_ram(2 * MIB);
+		refused("does not fit beside the kernel");
+		first = advised();
+		resize_ram(20 * MIB);
+		refused("does not fit beside the kernel");
+		ck_assert_uint_eq(advised(), first);
+		resize_ram(first * MIB);
+		ck_assert_msg(linux_load(&ram, &image, &entry, &e) == 0, "%s", e.text);
+		/* The least that holds both. */
+		resize_ram(20 * MIB + (sizes[i] + MIB - 1) / MIB * MIB);
+		ck_assert_msg(linux_load(&ram, &image, &entry, &e) == 0, "%s", e.text);
+		ck_assert_uint_ge(zero_page()->hdr.ramdisk_image, 20 * MIB);
+		teardown();
+	}
+}
+END_TEST
+
+/* Memory has a hole from 3.75 to 4 GiB: no size puts the kernel or initrd across it. */
+START_TEST(beyond_the_hole)
 {
 	setup();
-	resize_ram(19 * MIB);
-	ck_assert_int_eq(linux_load(&ram, &image, &entry, &e), 0);	/* it moved */
-	ck_assert_uint_eq(entry.rip, 2 * MIB + 0x200);
-	resize_ram(5 * MIB);
-	refused("too little memory for bzImage: give -m 6M or more");
-	resize_ram(19 * MIB);
-	header()->relocatable_kernel = 0;
-	refused("give -m 20M or more");
-	header()->relocatable_kernel = 1;
-	header()->kernel_alignment = 3;
-	refused("give -m 20M or more");
-	resize_ram(1 * MIB);
-	refused("too little memory");
+	resize_ram(8 * GIB);
+	header()->pref_address = 0xefe00000;
+	refused("more than a VM has below 3840M");
+	header()->init_size = 2 * MIB;
+	ck_assert_msg(linux_load(&ram, &image, &entry, &e) == 0, "%s", e.text);
+	ck_assert_uint_eq(entry.rip, 0xefe00200);
+	ck_assert_int_eq(ram_clear(&ram, &e), 0);
+	header()->kernel_alignment = 1u << 31;
+	refused("more than a VM has below 3840M");
+	header()->kernel_alignment = 2 * MIB;
+	header()->pref_address = 16 * MIB;
+	header()->init_size = UINT32_MAX;
+	refused("more than a VM has below 3840M");
+	header()->init_size = 4 * MIB;
+	/* A kernel that can reach anything gets it below the hole. */
+	header()->initrd_addr_max = UINT32_MAX;
+	image.initrd = memory_file(MIB);
+	ck_assert_int_eq(linux_load(&ram, &image, &entry, &e), 0);
+	ck_assert_uint_eq(zero_page()->hdr.ramdisk_image, 0xeff00000);
+	ck_assert_int_eq(ftruncate(image.initrd, (off_t)(3840 * MIB)), 0);
+	ck_assert_int_eq(ram_clear(&ram, &e), 0);
+	refused("too big for this kernel");
 	teardown();
+}
+END_TEST
+
+START_TEST(alignments_that_are_none)
+{
+	static const uint32_t none[] = { 0, 1, 3, 2048, 3 * MIB, UINT32_MAX };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(none); i++) {
+		setup();
+		header()->kernel_alignment = none[i];
+		refused("which no kernel has");
+		teardown();
+	}
 }
 END_TEST
 
@@ -394,5 +575,6 @@ END_TEST
 
 SUITE_MAIN("vmctl: Linux loader", good_image, memory_map, registers, initrd_goes_high,
 	   initrd_refusals, not_a_kernel, not_a_file, wrong_kernels, truncated_kernel,
-	   short_header_is_zero_filled, old_setup_size, little_memory, command_line_length,
-	   memory_sizes, fuzzed_headers)
+	   bytes_behind_the_code, fields_of_the_loader, short_header_is_zero_filled,
+	   old_setup_size, memory_the_kernel_needs, memory_for_an_initrd, beyond_the_hole,
+	   alignments_that_are_none, command_line_length, memory_sizes, fuzzed_headers)
