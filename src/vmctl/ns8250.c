@@ -2,7 +2,9 @@
 /*
  * The PC16550D as its data sheet has it (SNLS378): FIFOs, interrupt priorities, modem
  * lines, loopback. Bytes take no time on the wire; the far side's `room` is
- * the only thing that makes the transmitter wait.
+ * the only thing that makes the transmitter wait. Then THRE is 0 until all of
+ * the FIFO is sent, and a driver that sees it 1 may write as many bytes as the
+ * FIFO holds, or one if the FIFOs are off.
  */
 #include <string.h>
 
@@ -23,6 +25,7 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define IIR_FIFOS	0xc0u
 #define FCR_ENABLE	0x01u
 #define FCR_CLEAR_RX	0x02u
+#define FCR_CLEAR_TX	0x04u
 #define LCR_DLAB	0x80u
 #define MCR_DTR		0x01u
 #define MCR_RTS		0x02u
@@ -49,7 +52,8 @@ static bool loop(const struct uart *u)
 	return u->mcr & MCR_LOOP;
 }
 
-static unsigned int rx_size(const struct uart *u)
+/* Bytes that the receiver holds, and the transmitter. */
+static unsigned int depth(const struct uart *u)
 {
 	return fifo(u) ? UART_FIFO : 1;
 }
@@ -59,11 +63,6 @@ static unsigned int rx_trigger(const struct uart *u)
 	static const uint8_t level[4] = { 1, 4, 8, 14 };
 
 	return fifo(u) ? level[u->fcr >> 6] : 1;
-}
-
-static bool tx_room(const struct uart *u)
-{
-	return loop(u) || u->room(u->arg);
 }
 
 static uint8_t cause(const struct uart *u)
@@ -116,6 +115,7 @@ void uart_reset(struct uart *u)
 	u->errors = u->msr_delta = 0;
 	u->thre = false;
 	u->rx_head = u->rx_count = 0;
+	u->tx_head = u->tx_count = 0;
 	update(u);
 }
 
@@ -132,12 +132,12 @@ void uart_init(struct uart *u, struct irq_line irq, bool (*room)(void *),
 
 bool uart_rx_room(const struct uart *u)
 {
-	return !loop(u) && u->rx_count < rx_size(u);
+	return !loop(u) && u->rx_count < depth(u);
 }
 
 static void rx_put(struct uart *u, uint8_t byte)
 {
-	if (u->rx_count == rx_size(u)) {
+	if (u->rx_count == depth(u)) {
 		u->errors |= LSR_OVERRUN;
 		if (fifo(u))
 			return;		/* the FIFO keeps what it has */
@@ -154,9 +154,36 @@ void uart_rx(struct uart *u, uint8_t byte)
 	update(u);
 }
 
+static void tx_put(struct uart *u, uint8_t byte)
+{
+	if (u->tx_count == depth(u)) {
+		/* The driver did not wait for THRE: a byte is lost, as on the chip. */
+		if (fifo(u))
+			return;
+		u->tx_count = 0;
+	}
+	u->tx_fifo[(u->tx_head + u->tx_count++) % UART_FIFO] = byte;
+}
+
+/* Sends what it can; the end of the last byte is an interrupt. */
+static void tx_drain(struct uart *u)
+{
+	uint8_t byte;
+
+	while (u->tx_count && (loop(u) || u->room(u->arg))) {
+		byte = u->tx_fifo[u->tx_head];
+		u->tx_head = (u->tx_head + 1) % UART_FIFO;
+		u->thre = --u->tx_count == 0;
+		if (loop(u))
+			rx_put(u, byte);
+		else
+			u->tx(u->arg, byte);
+	}
+}
+
 void uart_tx_ready(struct uart *u)
 {
-	u->thre = true;
+	tx_drain(u);
 	update(u);
 }
 
@@ -184,7 +211,7 @@ static uint8_t read_iir(struct uart *u)
 static uint8_t read_lsr(struct uart *u)
 {
 	uint8_t v = u->errors | (u->rx_count ? LSR_READY : 0) |
-		    (tx_room(u) ? LSR_THRE | LSR_IDLE : 0);
+		    (u->tx_count ? 0 : LSR_THRE | LSR_IDLE);
 
 	u->errors = 0;
 	return v;
@@ -231,20 +258,24 @@ static void write_data(struct uart *u, uint8_t v)
 {
 	u->thre = false;
 	update(u);		/* the line falls, so that the next empty is a new edge */
-	if (loop(u))
-		rx_put(u, v);
-	else if (u->room(u->arg))
-		u->tx(u->arg, v);
-	/* else the holding register was full: the byte is lost, as on the chip */
-	u->thre = tx_room(u);
+	tx_put(u, v);
+	tx_drain(u);
 }
 
 static void write_fcr(struct uart *u, uint8_t v)
 {
-	/* Turning the FIFOs on or off empties them. */
-	if (((v ^ u->fcr) & FCR_ENABLE) || (v & FCR_CLEAR_RX))
+	bool switched = (v ^ u->fcr) & FCR_ENABLE;
+
+	/* Turning the FIFOs on or off empties them; other bits count only while they are on. */
+	if (!(v & FCR_ENABLE))
+		v = 0;
+	if (switched || (v & FCR_CLEAR_RX))
 		u->rx_head = u->rx_count = 0;
-	u->fcr = v & FCR_ENABLE ? v & (FCR_ENABLE | 0xc0) : 0;
+	if ((switched || (v & FCR_CLEAR_TX)) && u->tx_count) {
+		u->tx_head = u->tx_count = 0;
+		u->thre = true;
+	}
+	u->fcr = v & (FCR_ENABLE | 0xc0);
 }
 
 void uart_out(void *uart, uint16_t port, uint8_t v, uint64_t now)
@@ -266,7 +297,7 @@ void uart_out(void *uart, uint16_t port, uint8_t v, uint64_t now)
 		}
 		/* Asking for the interrupt while the transmitter is empty gives one. */
 		if ((v & IER_THRE) && !(u->ier & IER_THRE))
-			u->thre = tx_room(u);
+			u->thre = u->tx_count == 0;
 		u->ier = v & 0x0f;
 		break;
 	case REG_IIR_FCR:
@@ -277,6 +308,7 @@ void uart_out(void *uart, uint16_t port, uint8_t v, uint64_t now)
 		break;
 	case REG_MCR:
 		write_mcr(u, v);
+		tx_drain(u);	/* loopback takes what waits */
 		break;
 	case REG_SCRATCH:
 		u->scratch = v;

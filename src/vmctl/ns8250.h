@@ -3,8 +3,9 @@
  * ns8250.h - a 16550A serial port.
  *
  * The far side of the line is two calls: `room` asks whether a byte can be
- * sent now, `tx` sends it. While there is no room the transmitter stays full,
- * so a guest that floods its console is slowed, and memory stays bounded.
+ * sent now, `tx` sends it. While there is no room, bytes wait in the
+ * transmitter's FIFO, which is not empty then: a guest that floods its console
+ * is slowed, loses nothing, and memory stays bounded.
  */
 #ifndef VMCTL_NS8250_H
 #define VMCTL_NS8250_H
@@ -24,8 +25,9 @@ struct uart {
 	uint8_t errors;			/* LSR error bits, cleared when read */
 	uint8_t msr_delta;
 	bool thre;			/* transmitter-empty interrupt pending */
-	uint8_t rx[UART_FIFO];
+	uint8_t rx[UART_FIFO], tx_fifo[UART_FIFO];
 	unsigned int rx_head, rx_count;
+	unsigned int tx_head, tx_count;
 	struct irq_line irq;
 	bool (*room)(void *arg);
 	void (*tx)(void *arg, uint8_t byte);
@@ -41,7 +43,7 @@ void uart_out(void *uart, uint16_t port, uint8_t value, uint64_t now);
 bool uart_rx_room(const struct uart *u);
 /* A byte arrives; without room it is an overrun, as on the chip. */
 void uart_rx(struct uart *u, uint8_t byte);
-/* There is room again to send. */
+/* There is room again: sends what waits. */
 void uart_tx_ready(struct uart *u);
 
 #endif /* VMCTL_NS8250_H */

@@ -266,8 +266,150 @@ START_TEST(flood_is_bounded)
 	uart_tx_ready(&uart);
 	ck_assert(line);
 	ck_assert_uint_eq(in(5), 0x60);
+	ck_assert_uint_eq(sent_count, 1001);	/* what the holding register had */
 	out(0, 'G');
-	ck_assert_uint_eq(sent_count, 1001);
+	ck_assert_uint_eq(sent_count, 1002);
+}
+END_TEST
+
+/* Each empty transmitter is given as many bytes as fit; none is lost, however it is read. */
+static void slow_reader(uint8_t fcr, unsigned int burst)
+{
+	unsigned int n = 0, k;
+
+	start();
+	out(2, fcr);
+	out(1, 0x02);
+	room = 0;
+	while (sent_count < 100000) {
+		while (line && n < 100000) {
+			REQUIRE((in(2) & 0x0f) == 0x02);
+			REQUIRE((in(5) & 0x60) == 0x60);
+			for (k = 0; k < burst && n < 100000; k++)
+				out(0, (uint8_t)(n++ * 7));
+		}
+		room += 100;
+		uart_tx_ready(&uart);
+		REQUIRE(sent_count > 0);
+	}
+	ck_assert_uint_eq(n, 100000);
+	ck_assert_uint_eq(sent_count, 100000);
+	for (n = 0; n < 100000; n++)
+		REQUIRE((uint8_t)sent[n] == (uint8_t)(n * 7));
+	ck_assert_uint_eq(in(5), 0x60);
+}
+
+START_TEST(nothing_is_lost_with_fifos)
+{
+	slow_reader(0x01, 16);
+	slow_reader(0xc7, 16);
+	slow_reader(0x01, 3);
+}
+END_TEST
+
+START_TEST(nothing_is_lost_without_fifos)
+{
+	slow_reader(0x00, 1);
+}
+END_TEST
+
+/* A driver that polls the line status, as Linux' console does. */
+START_TEST(polled_output)
+{
+	unsigned int n;
+
+	start();
+	room = 0;
+	for (n = 0; n < 1000; n++) {
+		while (!(in(5) & 0x20)) {
+			room = 1;
+			uart_tx_ready(&uart);
+		}
+		out(0, (uint8_t)n);
+	}
+	room = 1;
+	uart_tx_ready(&uart);
+	ck_assert_uint_eq(sent_count, 1000);
+	for (n = 0; n < 1000; n++)
+		REQUIRE((uint8_t)sent[n] == (uint8_t)n);
+}
+END_TEST
+
+START_TEST(transmitter_fifo)
+{
+	unsigned int i;
+
+	start();
+	out(2, 0x01);
+	out(1, 0x02);
+	in(2);
+	room = 0;
+	for (i = 0; i < 17; i++)
+		out(0, (uint8_t)('a' + i));
+	ck_assert_uint_eq(in(5), 0x00);
+	ck_assert(!line);
+	room = 15;
+	uart_tx_ready(&uart);
+	ck_assert_uint_eq(sent_count, 15);
+	ck_assert_uint_eq(in(5), 0x00);	/* THRE is the whole FIFO's */
+	ck_assert(!line);
+	room = 2;
+	uart_tx_ready(&uart);
+	ck_assert_mem_eq(sent, "abcdefghijklmnop", 16);
+	ck_assert_uint_eq(sent_count, 16);	/* the 17th was one too many */
+	ck_assert_uint_eq(in(5), 0x60);
+	ck_assert(line);
+	ck_assert_uint_eq(in(2), 0xc2);
+	ck_assert(!line);
+}
+END_TEST
+
+START_TEST(transmitter_fifo_reset)
+{
+	start();
+	out(2, 0x01);
+	out(1, 0x02);
+	in(2);
+	room = 0;
+	out(0, 'x');
+	out(0, 'y');
+	out(2, 0x03);			/* the receiver's only */
+	ck_assert_uint_eq(in(5), 0x00);
+	out(2, 0x05);
+	ck_assert_uint_eq(in(5), 0x60);
+	ck_assert(line);
+	ck_assert_uint_eq(in(2), 0xc2);
+	out(0, 'z');
+	out(2, 0x00);			/* switching the FIFOs off empties them */
+	ck_assert_uint_eq(in(5), 0x60);
+	room = 10;
+	uart_tx_ready(&uart);
+	ck_assert_uint_eq(sent_count, 0);
+	/* Without FIFOs there is nothing to reset (FCR bit 0). */
+	room = 0;
+	out(0, 'v');
+	uart_rx(&uart, 'w');
+	out(2, 0x06);
+	ck_assert_uint_eq(in(5), 0x01);
+	room = 10;
+	uart_tx_ready(&uart);
+	ck_assert_mem_eq(sent, "v", 1);
+	ck_assert_uint_eq(in(0), 'w');
+}
+END_TEST
+
+START_TEST(loopback_takes_what_waits)
+{
+	start();
+	out(2, 0x01);
+	room = 0;
+	out(0, 'a');
+	out(0, 'b');
+	out(4, 0x1b);
+	ck_assert_uint_eq(in(5), 0x61);
+	ck_assert_uint_eq(in(0), 'a');
+	ck_assert_uint_eq(in(0), 'b');
+	ck_assert_uint_eq(sent_count, 0);
 }
 END_TEST
 
@@ -280,18 +422,22 @@ START_TEST(any_accesses_are_safe)
 	for (i = 0; i < 300000; i++) {
 		room = (size_t)(rand() % 3);
 		sent_count = 0;
-		switch (rand() % 4) {
+		switch (rand() % 5) {
 		case 0:
 			in((unsigned int)rand() % 8);
 			break;
 		case 1:
 			uart_rx(&uart, (uint8_t)rand());
 			break;
+		case 2:
+			uart_tx_ready(&uart);
+			break;
 		default:
 			out((unsigned int)rand() % 8, (uint8_t)rand());
 			break;
 		}
 		REQUIRE(uart.rx_count <= UART_FIFO);
+		REQUIRE(uart.tx_count <= UART_FIFO);
 	}
 }
 END_TEST
@@ -300,4 +446,6 @@ SUITE_MAIN("vmctl: 16550", bytes_go_out, divisor_is_not_data, scratch_and_reserv
 	   fifo_is_announced, transmitter_interrupt, receiver_interrupt_by_trigger_level,
 	   line_status_has_the_highest_priority, overrun_without_fifo, fifo_reset_and_switch,
 	   loopback, modem_changes, out2_connects_the_interrupt, flood_is_bounded,
+	   nothing_is_lost_with_fifos, nothing_is_lost_without_fifos, polled_output,
+	   transmitter_fifo, transmitter_fifo_reset, loopback_takes_what_waits,
 	   any_accesses_are_safe)
