@@ -278,6 +278,7 @@ int command_console(int argc, char **argv, struct err *e)
 	case CONSOLE_CLOSED:
 		console_say("[closed]");
 		break;
+	case CONSOLE_UNREAD:
 	case CONSOLE_KILLED:
 		break;
 	}

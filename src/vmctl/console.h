@@ -20,12 +20,16 @@ int escape_feed(struct escape *esc, uint8_t byte, uint8_t out[2]);
 enum console_end {
 	CONSOLE_CLOSED,		/* the guest's side is gone */
 	CONSOLE_LEFT,		/* the user typed ~. */
+	CONSOLE_UNREAD,		/* nobody reads standard output any more */
 	CONSOLE_KILLED,		/* by a signal */
 };
 
 /*
- * Runs until one side ends it. @notes is -1, or a socket whose packets are
- * given to @on_note, which returns false to stop listening to it.
+ * Runs until one side ends it. Neither side loses anything to a slow other
+ * one: bytes are read from one side when the other has taken those before.
+ * @notes is -1, or a socket whose packets are given to @on_note, which returns
+ * false to stop listening to it. Afterwards the terminal is as it was before,
+ * and SIGINT, SIGTERM, SIGHUP and SIGQUIT have their default actions.
  */
 enum console_end console_run(int console, int notes, bool (*on_note)(void *arg), void *arg);
 /* Prints a line of our own below what the guest has printed. */

@@ -141,6 +141,17 @@ static void client_new(struct monitor *mon, int fd)
 	flush_console(mon);
 }
 
+/*
+ * Has the client left? With the guest taking no input this shows in no event:
+ * its input, not read to the end, is in front of the end of file.
+ */
+static bool client_left(const struct monitor *mon)
+{
+	struct pollfd p = { .fd = mon->client, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 static void on_connect(evutil_socket_t fd, short what, void *arg)
 {
 	static const char busy[] = "vmctl: somebody else has this console: try again later\r\n";
@@ -150,6 +161,8 @@ static void on_connect(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (client < 0)
 		return;
+	if (mon->client >= 0 && client_left(mon))
+		client_gone(mon);
 	if (mon->client >= 0) {
 		(void)send(client, busy, sizeof(busy) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		close(client);

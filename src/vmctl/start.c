@@ -73,6 +73,7 @@ static int attach(struct starter *s, int console, pid_t child)
 		(void)send(s->notes, &detach, 1, MSG_NOSIGNAL);
 		console_say("[left: the VM goes on; `vmctl console` comes back to it]");
 		return 0;
+	case CONSOLE_UNREAD:
 	case CONSOLE_KILLED:
 		/* It takes the VM along: the monitor sees the socket close. */
 		close(s->notes);
