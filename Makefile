@@ -87,6 +87,7 @@ docs: generate			## manual page and HTML reference, build/html/index.html
 -include src/vmctl/vmctl.mk
 -include gen/tool/tool.mk
 -include tests/system/system.mk
+-include tests/debug/debug.mk
 -include bench/bench.mk
 
 # --- Checks -----------------------------------------------------------------------

@@ -108,6 +108,7 @@ for module in sys.modules.values():
 # boot SECONDS DIR KERNEL INITRD [KERNEL-ARGUMENT ...]: an emulated machine by
 # VENDOR (amd or intel) with CPUS CPUs (two), until it powers off. DIR/console.log is
 # the host's console and log, DIR/tap.log its second serial port. Fails when the time is up.
+# HOST_MEGS: how much memory it has, in MiB.
 boot() {
 	local seconds=$1 dir=$2 kernel=$3 initrd=$4 status=0
 	shift 4
@@ -133,7 +134,7 @@ boot_amd() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
 	need qemu-system-x86_64 qemu-system-x86
 	$QUIT_WITH_US timeout -k 5 "$1" qemu-system-x86_64 -accel tcg,thread=single \
 	    -cpu max -smp "$5" \
-	    -m 1024 -display none -monitor none -no-reboot -nodefaults \
+	    -m "${HOST_MEGS:-1024}" -display none -monitor none -no-reboot -nodefaults \
 	    -serial "file:$2/console.log" -serial "file:$2/tap.log" \
 	    -kernel "$3" -initrd "$4" -append "$6" ${QEMU_OPTIONS:-}
 }
@@ -174,7 +175,7 @@ boot_intel() {	# SECONDS DIR KERNEL INITRD CPUS ARGUMENTS
 		display_library: term
 		romimage: file=/usr/share/bochs/BIOS-bochs-latest
 		vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
-		megs: 1024
+		megs: ${HOST_MEGS:-1024}
 		cpu: model=corei7_haswell_4770, count=$5, ips=$ips, reset_on_triple_fault=0
 		cpu: quantum=32
 		clock: sync=none, time0=utc

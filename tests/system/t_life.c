@@ -233,7 +233,7 @@ TEST_T(life_storm, "life/storm", 60)
 	struct vm_create_params p;
 	struct vcpu_reg_state s;
 	pthread_t t[6];
-	uint64_t end;
+	uint64_t end, last;
 	unsigned int i, made = 0;
 
 	storm.fd = vm->fd;
@@ -241,8 +241,10 @@ TEST_T(life_storm, "life/storm", 60)
 	for (i = 0; i < 6; i++)
 		CHECK_EQ(pthread_create(&t[i], NULL, storm_thread,
 		    (void *)(uintptr_t)i), 0);
+	/* For eight seconds, and longer where that is too short for fifty VMs. */
 	end = now_ns() + 8000000000u;
-	while (now_ns() < end) {
+	last = now_ns() + 40000000000u * time_scale();
+	while (now_ns() < end || (made <= 50 && now_ns() < last)) {
 		memset(&p, 0, sizeof(p));
 		p.vcp_ncpus = p.vcp_nmemranges = 1;
 		p.vcp_memranges[0].vmr_va = (uintptr_t)vm->mem;

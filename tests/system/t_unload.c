@@ -147,6 +147,48 @@ TEST_T(kvm_turns, "module/kvm/taking_turns", 60)
 	CHECK_OK(close(kvm));
 }
 
+/* --- For a debug kernel: these run only when named ------------------------------------ */
+
+/* Somebody who is always about to open the device, with and without a VM. */
+static void
+open_often(void *arg)
+{
+	struct vm_create_params p = { .vcp_ncpus = 1, .vcp_nmemranges = 1 };
+	struct vm *vm = arg;
+	int fd;
+
+	p.vcp_memranges[0].vmr_va = (uintptr_t)vm->mem;
+	p.vcp_memranges[0].vmr_size = vm->size;
+	for (;;) {
+		fd = open("/dev/vmm", O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		ioctl(fd, VMM_IOC_CREATE, &p);
+		close(fd);
+	}
+}
+
+TEST_T(module_reloads, "debug/reload/twenty_times", 300)
+{
+	struct vm *vm = vm_prepare(1, 1 * MB, 0);
+	int i, pid, busy = 0;
+
+	CHECK_OK(close(vm->fd));
+	pid = child_start(open_often, vm);
+	for (i = 0; i < 20; i++) {
+		while (unload("vmm") < 0) {
+			CHECK_MSG(errno == EWOULDBLOCK || errno == EBUSY, "unload: %s",
+			    strerror(errno));
+			busy++;
+			sleep_ms(1);
+		}
+		load_vmm();
+		vm_free(vm_new(LONG));
+	}
+	child_kill(pid);
+	test_note("unloading refused %d times, to who had it open", busy);
+}
+
 TEST(module_gone, "module/unload_at_the_end")
 {
 	CHECK_OK(unload("vmm"));

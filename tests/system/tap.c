@@ -42,7 +42,8 @@ static const char *const trouble[] = {
 	"list_add corruption", "list_del corruption", "Bad page",
 	"Bad rss-counter", "refcount_t:", "invalid opcode:", "double fault",
 	"scheduling while atomic", "suspicious RCU usage", "unable to handle",
-	"INFO: task", "possible circular locking", "nobody cared",
+	"INFO: task", "possible circular locking", "nobody cared", "ODEBUG:",
+	"pagealloc: ", "page dumped because", "kernel BUG at",
 };
 
 void
@@ -63,12 +64,12 @@ now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static unsigned int
+unsigned int
 number_from(const char *name, unsigned int otherwise)
 {
 	const char *s = getenv(name);
 
-	return s != NULL && *s != '\0' ? (unsigned int)atoi(s) : otherwise;
+	return s != NULL && *s != '\0' ? (unsigned int)strtoul(s, NULL, 10) : otherwise;
 }
 
 uint64_t
@@ -347,13 +348,14 @@ static unsigned int cpus;
 static bool
 wanted(const struct test_case *c, int n, char **patterns)
 {
-	bool self = strncmp(c->name, "selftest/", 9) == 0;
+	bool asked = strncmp(c->name, "selftest/", 9) == 0 ||
+	    strncmp(c->name, "debug/", 6) == 0;
 	int i;
 
 	if (c->cpus > cpus)
 		return false;
 	if (n == 0)
-		return !self;
+		return !asked;
 	for (i = 0; i < n; i++)
 		if (fnmatch(patterns[i], c->name, 0) == 0)
 			return true;

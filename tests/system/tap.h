@@ -77,6 +77,8 @@ void	test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* How much slower this machine is than what limits of time are made for. */
 uint64_t time_scale(void);
+/* A number from the environment, if it is there. */
+unsigned int number_from(const char *name, unsigned int otherwise);
 /* Sleep; time since boot. */
 void	sleep_ms(unsigned int ms);
 uint64_t now_ns(void);

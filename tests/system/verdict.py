@@ -4,6 +4,9 @@
 Passed is only what said so. A run without a plan, with fewer results than
 planned, with a skipped case, without the test program's exit status, or with a
 complaint of the kernel on the console has failed.
+
+With --planted, mistakes were made on purpose when all was over: each must have
+its complaint, and counts as a case.
 """
 
 from __future__ import annotations
@@ -22,9 +25,16 @@ TROUBLE = re.compile(
     r"detected stall|self-detected|Call Trace|unchecked MSR access|blocked for more than|"
     r"UBSAN|KASAN|list_(?:add|del) corruption|Bad page|Bad rss-counter|refcount_t:|"
     r"invalid opcode:|double fault|scheduling while atomic|unable to handle|"
+    r"ODEBUG:|pagealloc: |page dumped because|kernel BUG at|unreferenced object|"
+    # Checkers that have gone to sleep.
+    r"kmemleak: .*(?:disabled|[Cc]annot allocate)|MAX_\w+ too low|MAX_LOCK_DEPTH|"
+    r"turning off the locking correctness validator|"
     r"HARNESS: ")
 # A case that makes the kernel print backtraces says so (klog_expect_backtraces()).
 WANTED = re.compile(r"vmmtest: backtraces are (wanted|trouble)")
+# Where the planted mistakes begin, and where each does and ends (tests/debug/hook).
+PLANTS = re.compile(r"vmmplant: begins")
+PLANT = re.compile(r"vmmplant: (plant|end) (\w+)")
 
 
 @dataclass
@@ -84,15 +94,40 @@ def judge(run: Run) -> None:
         run.problem(f"the test program ended with status {run.status}")
 
 
-def complaint(console: str) -> tuple[int, str] | None:
+def complaint(console: list[str]) -> tuple[int, str] | None:
     """The first line of the console that is trouble, and its number."""
     wanted = False
-    for number, line in enumerate(console.replace("\r", "").splitlines(), 1):
+    for number, line in enumerate(console, 1):
         if match := WANTED.search(line):
             wanted = match[1] == "wanted"
         elif (match := TROUBLE.search(line)) and not (wanted and match[0] == "Call Trace"):
             return number, line.strip()
     return None
+
+
+def plant_found(lines: list[str], pattern: str) -> bool:
+    """There is trouble among these lines, and it is what the mistake should give."""
+    return complaint(lines) is not None and any(re.search(pattern, line) for line in lines)
+
+
+def read_plants(console: list[str], table: str, run: Run, verbose: bool) -> None:
+    """Count the mistakes of the table that their checkers have noticed, and the others."""
+    said: dict[str, list[str]] = {}
+    name = ""
+    for line in console:
+        if match := PLANT.search(line):
+            name = match[2] if match[1] == "plant" else ""
+        said.setdefault(name, []).append(line)
+    for row in table.splitlines():
+        if not row or row.startswith("#"):
+            continue
+        plant, pattern = row.split(maxsplit=1)
+        good = plant_found(said.get(plant, []), pattern)
+        run.passed += good
+        run.failed += not good
+        if verbose or not good:
+            print(f"{'ok' if good else 'FAILED':6} planted mistake: {plant}"
+                  + ("" if good else f": the console has no '{pattern}'"))
 
 
 def main() -> int:
@@ -102,16 +137,23 @@ def main() -> int:
     parser.add_argument("--console", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="file for the counts")
     parser.add_argument("--verbose", action="store_true", help="show passed cases too")
+    parser.add_argument("--planted", type=Path, help="table of mistakes made on purpose")
     args = parser.parse_args()
 
     run = Run()
     tap = args.tap.read_text(errors="replace") if args.tap.exists() else ""
     console = args.console.read_text(errors="replace") if args.console.exists() else ""
+    lines = console.replace("\r", "").splitlines()
+    end = len(lines)
+    if args.planted:
+        end = next((i for i, line in enumerate(lines) if PLANTS.search(line)), end)
     read_tap(tap.replace("\r", "").splitlines(), run, args.verbose)
     judge(run)
-    if trouble := complaint(console):
+    if trouble := complaint(lines[:end]):
         run.problem(f"{args.console}:{trouble[0]}: {trouble[1]}")
     missing = max(0, (run.plan or 0) - run.passed - run.failed)
+    if args.planted:
+        read_plants(lines[end:], args.planted.read_text(), run, args.verbose)
     failed = run.failed + missing
     if run.problems and failed == 0:
         failed = 1
