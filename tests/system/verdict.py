@@ -118,10 +118,10 @@ def read_plants(console: list[str], table: str, run: Run, verbose: bool) -> None
         if match := PLANT.search(line):
             name = match[2] if match[1] == "plant" else ""
         said.setdefault(name, []).append(line)
-    for row in table.splitlines():
-        if not row or row.startswith("#"):
-            continue
-        plant, pattern = row.split(maxsplit=1)
+    rows = [row.split(maxsplit=1) for row in table.splitlines() if row and row[0] != "#"]
+    if unknown := said.keys() - {plant for plant, _ in rows} - {""}:
+        run.problem(f"planted, and not in the table: {' '.join(sorted(unknown))}")
+    for plant, pattern in rows:
         good = plant_found(said.get(plant, []), pattern)
         run.passed += good
         run.failed += not good
