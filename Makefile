@@ -5,6 +5,9 @@
 SHELL		:= /bin/bash
 .SHELLFLAGS	:= -eu -o pipefail -c
 .DELETE_ON_ERROR:
+# A file that only pattern rules name is intermediate for make, which removes it at its end.
+# None is: other targets and people use what is below build/.
+.SECONDARY:
 .SUFFIXES:
 MAKEFLAGS	+= --no-builtin-rules
 .DEFAULT_GOAL	:= help
