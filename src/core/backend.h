@@ -32,10 +32,15 @@ struct backend {
 	 */
 	int	(*attach)(void);
 	void	(*detach)(void);
-	/* One CPU on or off; on that CPU, preemption off, and for off also
-	 * interrupts. -EBUSY: another hypervisor has it. */
+	/* One CPU on or off; on that CPU, interrupts off. -EBUSY: another
+	 * hypervisor has it. */
 	int	(*cpu_on)(void);
 	void	(*cpu_off)(void);
+	/*
+	 * This CPU stops for good: off, whatever it was doing, and with what
+	 * it caches of a VM written to memory. See host_cpus_attach().
+	 */
+	void	(*cpu_emergency)(void);
 
 	/* Per-VM and per-vCPU state; sleep. fini accepts a half-built one. */
 	int	(*vm_init)(struct vm *vm);

@@ -188,12 +188,22 @@ void	host_resched(void);
  * Run on() on every CPU, now and whenever one comes up (hotplug, resume), and
  * off() before one goes (hotplug, suspend, reboot) and at
  * host_cpus_disable(). on() and off() run on the CPU concerned, which can not
- * be inside a guest then, with preemption off; off() with interrupts off as
- * well: calls from other CPUs must not come between. When on() fails, it is
- * undone everywhere and its error returned. May sleep.
+ * be inside a guest then, with interrupts off: calls from other CPUs must not
+ * come between. When on() fails, it is undone everywhere and its error
+ * returned. May sleep.
  */
 int	host_cpus_enable(int (*on)(void), void (*off)(void));
 void	host_cpus_disable(void);
+/*
+ * From attach to detach, whether or not the CPUs are on: a reboot or kexec
+ * under way makes host_cpus_enable() fail with -EBUSY, and emergency() runs
+ * on each CPU that the host stops for good without off(), as before a crash
+ * kernel. It may come in an NMI, in the middle of on(), off() or a world
+ * switch, and what it interrupts never goes on. It must not wait for anything.
+ * May sleep.
+ */
+int	host_cpus_attach(void (*emergency)(void));
+void	host_cpus_detach(void);
 
 /* Make a CPU leave a guest soon; does not wait. Not with interrupts off. */
 void	host_kick(unsigned int cpu);

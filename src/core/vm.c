@@ -61,6 +61,11 @@ vmm_attach(const struct backend *const *backends)
 	}
 	if (err)
 		return err;
+	err = host_cpus_attach((*backends)->cpu_emergency);
+	if (err) {
+		(*backends)->detach();
+		return err;
+	}
 	vmm_backend_found = *backends;
 	cr_init();
 	fpu_init();
@@ -73,6 +78,7 @@ void
 vmm_detach(void)
 {
 	host_defer_flush();
+	host_cpus_detach();
 	vmm_backend()->detach();
 	host_mutex_destroy(&vmm.lock);
 	vmm_backend_found = NULL;

@@ -127,6 +127,14 @@ compat_may_swapgs(void)
 #define COMPAT_VM_SHADOW_STACK	0
 #endif
 
+/*
+ * The kernel calls a hypervisor's function on each CPU that it stops in an
+ * emergency. Kernels before that look at CR4.VMXE and EFER.SVME by themselves.
+ */
+#ifdef COMPAT_EXPORTS_cpu_emergency_register_virt_callback
+#define COMPAT_EMERGENCY_CALLBACK
+#endif
+
 /* A predictor barrier is due before this CPU runs user code (VMSCAPE). */
 static inline void
 compat_ibpb_exit_to_user(void)

@@ -19,6 +19,7 @@
 
 #include "host.h"
 #include "compat.h"
+#include "host_emergency.h"
 
 unsigned int
 host_cpu_limit(void)
@@ -88,17 +89,22 @@ static bool cpus_rebooting;
 /* Written on its own CPU only. */
 static DEFINE_PER_CPU(bool, cpu_is_on);
 
+/*
+ * With interrupts off, it ends before reboot_off() comes to this CPU, or sees
+ * that it is on its way.
+ */
 static int
 cpu_on(void)
 {
+	unsigned long flags;
 	int r = 0;
 
-	preempt_disable();
+	local_irq_save(flags);
 	if (!__this_cpu_read(cpu_is_on)) {
-		r = cpus_on();
+		r = READ_ONCE(cpus_rebooting) ? -EBUSY : cpus_on();
 		__this_cpu_write(cpu_is_on, r == 0);
 	}
-	preempt_enable();
+	local_irq_restore(flags);
 	return r;
 }
 
@@ -179,8 +185,6 @@ host_cpus_enable(int (*on)(void), void (*off)(void))
 {
 	int r;
 
-	if (READ_ONCE(cpus_rebooting))
-		return -EBUSY;
 	cpus_on = on;
 	cpus_off = off;
 	r = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/vmm:online",
@@ -189,16 +193,35 @@ host_cpus_enable(int (*on)(void), void (*off)(void))
 		return r;
 	cpus_state = r;
 	register_syscore_ops(&last_cpu_ops);
-	register_reboot_notifier(&reboot_notifier);
 	return 0;
 }
 
 void
 host_cpus_disable(void)
 {
-	unregister_reboot_notifier(&reboot_notifier);
 	unregister_syscore_ops(&last_cpu_ops);
 	cpuhp_remove_state(cpus_state);
+}
+
+int
+host_cpus_attach(void (*emergency)(void))
+{
+	int r;
+
+	r = register_reboot_notifier(&reboot_notifier);
+	if (r)
+		return r;
+	r = emergency_start(emergency);
+	if (r)
+		unregister_reboot_notifier(&reboot_notifier);
+	return r;
+}
+
+void
+host_cpus_detach(void)
+{
+	emergency_stop();
+	unregister_reboot_notifier(&reboot_notifier);
 }
 
 /* --- Kicks --------------------------------------------------------------- */

@@ -152,6 +152,14 @@ svm_cpu_on(void)
 }
 
 static void
+disable_svm(const struct svm_cpu *c)
+{
+	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, c->old_hsave_pa);
+	cpu_wrmsr(ARCH_MSR_EFER,
+	    cpu_rdmsr(ARCH_MSR_EFER) & ~(uint64_t)ARCH_EFER_SVME);
+}
+
+static void
 svm_cpu_off(void)
 {
 	struct svm_cpu *c = &svm.cpu[host_cpu()];
@@ -159,9 +167,17 @@ svm_cpu_off(void)
 	if (!c->on)
 		return;
 	c->on = false;
-	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, c->old_hsave_pa);
-	cpu_wrmsr(ARCH_MSR_EFER,
-	    cpu_rdmsr(ARCH_MSR_EFER) & ~(uint64_t)ARCH_EFER_SVME);
+	disable_svm(c);
+}
+
+static void
+svm_cpu_emergency(void)
+{
+	if (!(cpu_rdmsr(ARCH_MSR_EFER) & ARCH_EFER_SVME))
+		return;
+	/* With GIF clear, INIT would not start this CPU again (APM 2 15.17). */
+	svm_stgi();
+	disable_svm(&svm.cpu[host_cpu()]);
 }
 
 /* --- VMs and vCPUs -------------------------------------------------------------------- */
@@ -354,6 +370,7 @@ const struct backend svm_backend = {
 	.detach = svm_detach,
 	.cpu_on = svm_cpu_on,
 	.cpu_off = svm_cpu_off,
+	.cpu_emergency = svm_cpu_emergency,
 	.vm_init = svm_vm_init,
 	.vm_fini = svm_vm_fini,
 	.vcpu_init = svm_vcpu_init,

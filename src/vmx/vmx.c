@@ -222,6 +222,13 @@ vmx_cpu_on(void)
 }
 
 static void
+disable_vmx(void)
+{
+	vmx_vmxoff();
+	host_cr4_change(0, ARCH_CR4_VMXE);
+}
+
+static void
 vmx_cpu_off(void)
 {
 	struct vmx_cpu *c = vmx_this_cpu();
@@ -231,8 +238,17 @@ vmx_cpu_off(void)
 	while (c->active != NULL)
 		vmcs_leave(c, c->active);
 	c->on = false;
-	vmx_vmxoff();
-	host_cr4_change(0, ARCH_CR4_VMXE);
+	disable_vmx();
+}
+
+/* As KVM, it does not ask who has begun VMX operation: it has to end. */
+static void
+vmx_cpu_emergency(void)
+{
+	if (!(cpu_read_cr4() & ARCH_CR4_VMXE))
+		return;
+	vmcs_save_all(vmx_this_cpu());
+	disable_vmx();
 }
 
 /* --- VMs and vCPUs -------------------------------------------------------------------- */
@@ -425,6 +441,7 @@ const struct backend vmx_backend = {
 	.detach = vmx_detach,
 	.cpu_on = vmx_cpu_on,
 	.cpu_off = vmx_cpu_off,
+	.cpu_emergency = vmx_cpu_emergency,
 	.vm_init = vmx_vm_init,
 	.vm_fini = vmx_vm_fini,
 	.vcpu_init = vmx_vcpu_init,

@@ -147,6 +147,8 @@ vmx_irq_window(struct vcpu *v, bool on)
 
 /* Take a VMCS from the CPU that runs this, where it is active. */
 void	vmcs_leave(struct vmx_cpu *c, struct vmx_vcpu *s);
+/* VMCLEAR all that are active on the CPU that runs this, in an emergency. */
+void	vmcs_save_all(const struct vmx_cpu *c);
 /* From any CPU. Not from atomic context with interrupts off. */
 void	vmcs_retire(struct vmx_vcpu *s);
 /* Make the VMCS the current one of this CPU. Preemption off, CPU on. */

@@ -17,6 +17,19 @@ vmcs_leave(struct vmx_cpu *c, struct vmx_vcpu *s)
 	sync_store_release(&s->cpu, VMX_NO_CPU);
 }
 
+/*
+ * The list of active VMCSs can be read in an NMI at any time: each change of
+ * it is one store, and only its own CPU makes one.
+ */
+void
+vmcs_save_all(const struct vmx_cpu *c)
+{
+	const struct vmx_vcpu *s;
+
+	for (s = sync_load(&c->active); s != NULL; s = s->next)
+		vmx_vmclear(s->vmcs_pa);
+}
+
 /* In interrupt context, on the CPU where the VMCS is thought to be active. */
 static void
 vmcs_leave_here(void *arg)
@@ -49,7 +62,7 @@ vmcs_make_current(struct vmx_cpu *c, struct vmx_vcpu *s)
 		s->prev = &c->active;
 		if (s->next != NULL)
 			s->next->prev = &s->next;
-		c->active = s;
+		sync_store_release(&c->active, s);
 		s->flush = true;
 		s->moved = true;
 		sync_store(&s->cpu, host_cpu());

@@ -980,6 +980,7 @@ static pthread_mutex_t irq_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t irq_cond = PTHREAD_COND_INITIALIZER;
 static int (*cpu_on)(void);
 static void (*cpu_off)(void);
+static void (*cpu_emergency)(void);
 
 unsigned int
 host_cpu_limit(void)
@@ -1227,16 +1228,14 @@ run_on(unsigned int cpu, int (*on)(void), void (*off)(void))
 	int error = 0;
 
 	host_user_set_cpu(cpu);
-	host_preempt_disable();
-	if (on == NULL) {
-		host_irq_disable();
+	host_irq_disable();
+	if (on == NULL)
 		off();
-		host_irq_enable();
-	} else if (host_user.cpus_fail == cpu + 1)
+	else if (host_user.cpus_fail == cpu + 1)
 		error = host_user.cpus_errno;
 	else
 		error = on();
-	host_preempt_enable();
+	host_irq_enable();
 	host_user_set_cpu(back);
 	if (error == 0)
 		cpu_state[cpu].virt = on != NULL;
@@ -1279,6 +1278,35 @@ host_cpus_disable(void)
 		host_user_panic("host_cpus_disable, but they are not enabled");
 	all_off(cpu_off);
 	host_user.cpus_on = false;
+}
+
+int
+host_cpus_attach(void (*emergency)(void))
+{
+	might_sleep("host_cpus_attach");
+	if (cpu_emergency != NULL)
+		host_user_panic("host_cpus_attach twice");
+	cpu_emergency = emergency;
+	return 0;
+}
+
+void
+host_cpus_detach(void)
+{
+	might_sleep("host_cpus_detach");
+	if (cpu_emergency == NULL)
+		host_user_panic("host_cpus_detach without attach");
+	cpu_emergency = NULL;
+}
+
+void
+host_user_emergency(void)
+{
+	/* An NMI waits for nothing and can happen in any state. */
+	self.preempt++;
+	self.irqs_off = true;
+	if (cpu_emergency != NULL)
+		cpu_emergency();
 }
 
 void

@@ -136,6 +136,8 @@ void	host_user_set_cpu(unsigned int cpu);
 /* A CPU goes or comes while virtualisation is on. */
 void	host_user_cpu_down(unsigned int cpu);
 int	host_user_cpu_up(unsigned int cpu);
+/* The calling thread's CPU stops for good, as in an NMI: call this and end. */
+void	host_user_emergency(void);
 /* Preemption and interrupts of the calling thread. */
 bool	host_user_preemptible(void);
 bool	host_user_irqs_off(void);

@@ -37,6 +37,8 @@ UNIT_SRC	= $(wildcard src/core/*.c src/svm/*.c src/vmx/*.c build/gen/*.c) \
 UNIT_OBJ	= $(UNIT_SRC:%.c=$(UNIT)/obj/%.o)
 
 UNIT_LIBS_insn	:= -lcapstone
+# GNU's <sys/wait.h> brings names of registers that are ours as well.
+UNIT_CFLAGS_emergency := -U_GNU_SOURCE
 
 UNIT_COMPILE	= $(CC) $(UNIT_CFLAGS) $(UNIT_SIM) $(UNIT_INCLUDE)
 UNIT_LINK	= $(CC) $(UNIT_SANITIZE) $(UNIT_LDFLAGS) -pthread

@@ -13,6 +13,7 @@
 
 struct sim_cpu sim_cpu[HOST_USER_CPUS];
 uint64_t sim_tsc, sim_tsc_step;
+void (*sim_on_insn)(void);
 
 static struct cpuid {
 	uint32_t leaf, subleaf, r[4];
@@ -145,6 +146,7 @@ cpu_rdmsr(uint32_t index)
 {
 	struct sim_cpu *c = current();
 
+	sim_insn();
 	for (unsigned int i = 0; i < SIM_MSRS; i++)
 		if (c->msr[i].known && c->msr[i].index == index)
 			return c->msr[i].value;

@@ -33,6 +33,16 @@ void	cpu_write_dr0_3(const uint64_t dr[4]);
 
 /* --- For tests ------------------------------------------------------------ */
 
+/* If set, comes before each privileged instruction but VMREAD and VMWRITE. */
+extern void (*sim_on_insn)(void);
+
+static inline void
+sim_insn(void)
+{
+	if (sim_on_insn != NULL)
+		sim_on_insn();
+}
+
 #define SIM_MSRS	64
 #define SIM_XSAVE_SIZE	832	/* x87, SSE, AVX */
 

@@ -74,6 +74,7 @@ sim_svm_vmcb(void)
 void
 svm_clgi(void)
 {
+	sim_insn();
 	if (!host_user_irqs_off())
 		host_user_panic("CLGI with interrupts on");
 	sim_svm.cpu[host_cpu()].gif_clear = true;
@@ -82,12 +83,14 @@ svm_clgi(void)
 void
 svm_stgi(void)
 {
+	sim_insn();
 	sim_svm.cpu[host_cpu()].gif_clear = false;
 }
 
 void
 svm_vmsave(uint64_t pa)
 {
+	sim_insn();
 	if (!(cpu_rdmsr(EFER) & EFER_SVME))
 		host_user_panic("#UD in the host: VMSAVE without SVME");
 	memset(host_pa_to_va(pa), 0, 1);

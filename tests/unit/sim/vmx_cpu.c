@@ -66,6 +66,7 @@ change_cr4(uint64_t set, uint64_t clear)
 {
 	uint64_t *cr4 = &sim_cpu[host_cpu()].cr4;
 
+	sim_insn();
 	if (here()->on && (clear & CR4_VMXE))
 		host_user_panic("#GP in the host: CR4.VMXE cleared in VMX operation");
 	*cr4 = (*cr4 | set) & ~clear;
@@ -282,8 +283,10 @@ find(uint64_t pa)
 bool
 vmx_vmclear(uint64_t pa)
 {
-	struct sim_vmcs *s = find(pa);
+	struct sim_vmcs *s;
 
+	sim_insn();
+	s = find(pa);
 	here()->active -= s->active != 0;
 	s->active = 0;
 	s->launched = false;
@@ -295,8 +298,10 @@ vmx_vmclear(uint64_t pa)
 bool
 vmx_vmptrld(uint64_t pa)
 {
-	struct sim_vmcs *s = find(pa);
+	struct sim_vmcs *s;
 
+	sim_insn();
+	s = find(pa);
 	here()->active += s->active == 0;
 	s->active = host_cpu() + 1;
 	here()->current = s;
@@ -308,6 +313,7 @@ vmx_vmptrld(uint64_t pa)
 bool
 vmx_vmxon(uint64_t pa)
 {
+	sim_insn();
 	if (!(cpu_read_cr4() & CR4_VMXE))
 		host_user_panic("#UD in the host: VMXON without CR4.VMXE");
 	if ((cpu_rdmsr(FEATURE_CONTROL) & 5) != 5)
@@ -322,6 +328,7 @@ vmx_vmxon(uint64_t pa)
 void
 vmx_vmxoff(void)
 {
+	sim_insn();
 	if (!host_user_irqs_off())
 		host_user_panic("a VMCS may leave this CPU during VMXOFF");
 	if (here()->active != 0)
@@ -332,6 +339,7 @@ vmx_vmxoff(void)
 void
 vmx_invept(uint64_t type, uint64_t eptp)
 {
+	sim_insn();
 	if (type == VMX_INVEPT_SINGLE && !sim_vmx_has(SIM_VMX_INVEPT_SINGLE))
 		host_user_panic("INVEPT type %u on a CPU without it",
 		    (unsigned int)type);
@@ -346,6 +354,7 @@ vmx_invvpid(uint64_t type, uint16_t vpid)
 {
 	struct sim_vmx_cpu *c = here();
 
+	sim_insn();
 	if (!sim_vmx_has(SIM_VMX_VPID) ||
 	    (type == VMX_INVVPID_SINGLE && !sim_vmx_has(SIM_VMX_INVVPID_SINGLE)))
 		host_user_panic("INVVPID type %u on a CPU without it",
@@ -739,6 +748,7 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 	struct sim_cpu *cpu = &sim_cpu[host_cpu()];
 	struct sim_guest g, before;
 
+	sim_insn();
 	if (!host_user_irqs_off())
 		host_user_panic("a VM entry with interrupts on");
 	if (*host_rsp != (uintptr_t)&sim_vmx) {
