@@ -23,7 +23,8 @@ SYSTEM_OBJ	= $(SYSTEM_SRC:tests/system/%.c=$(SYSTEM)/%.o) $(SYSTEM)/embed.o
 GUESTS		:= real:0x8000 prot:0x1a000 long:0x20000
 GUEST_BIN	:= $(foreach g,$(GUESTS),$(SYSTEM)/$(firstword $(subst :, ,$(g))).bin)
 
-.PHONY: deps system-ready system-tests check-svm check-vmx check-module check-table demo check
+.PHONY: deps system-ready system-tests check-svm check-vmx check-module check-crash \
+	check-crash-intel check-table demo check
 
 deps:			## install the Debian packages that are missing (as root, or through sudo)
 	@tests/system/deps
@@ -35,6 +36,15 @@ check-vmx: system-ready	## the same in an emulated Intel machine, with 1 and wit
 	@$(call CHECK_HOST,vmx)
 
 CHECK_HOST	= set -f; OUT=$(SYSTEM) PYTHON=$(PYTHON) SHOW=$(V) tests/system/check-host $(1) \
+	$(TEST_KREL) $(TESTS)
+
+check-crash: system-ready	## a crash kernel, and kexec, while guests run, on AMD (V=1)
+	@$(call CHECK_CRASH,svm)
+
+check-crash-intel: system-ready	## the same on emulated Intel machines
+	@$(call CHECK_CRASH,vmx)
+
+CHECK_CRASH	= set -f; OUT=$(SYSTEM) PYTHON=$(PYTHON) SHOW=$(V) tests/system/check-crash $(1) \
 	$(TEST_KREL) $(TESTS)
 
 # What both need: the module, the test program, and that it can tell.
@@ -56,12 +66,14 @@ check-module: generate	## what the module is made of: the mitigations, for this 
 	@$(BUILD_MODULE)
 	@$(PYTHON) tests/unit/run.py --out $(SYSTEM)/module.results --python tests/module
 
+TABLE_AMD	:= $(BUILD)/system-vmctl-amd/tap.log,$(SYSTEM)/crash-svm-panic/tap.log
+TABLE_INTEL	:= $(BUILD)/system-vmctl-intel/tap.log,$(SYSTEM)/crash-vmx-panic/tap.log
 # What README claims, against what the last runs of the suites above reported.
 check-table:
 	@$(PYTHON) tests/system/table.py --readme README.md --out $(SYSTEM)/table.results \
-		"AMD SVM=$(SYSTEM)/svm-2/tap.log,$(BUILD)/system-vmctl-amd/tap.log" \
-		"Intel VT-x=$(SYSTEM)/vmx-1/tap.log,$(BUILD)/system-vmctl-intel/tap.log" \
-		"Intel VT-x=$(SYSTEM)/vmx-2/tap.log,$(BUILD)/system-vmctl-intel/tap.log"
+		"AMD SVM=$(SYSTEM)/svm-2/tap.log,$(TABLE_AMD)" \
+		"Intel VT-x=$(SYSTEM)/vmx-1/tap.log,$(TABLE_INTEL)" \
+		"Intel VT-x=$(SYSTEM)/vmx-2/tap.log,$(TABLE_INTEL)"
 
 demo:			## boot a Linux guest by the driver, in an emulated machine (VENDOR=intel)
 	@MAKE=$(MAKE) tests/system/demo
