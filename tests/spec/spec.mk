@@ -17,7 +17,7 @@ ONLY		?=
 
 check-spec: generate	## tests of the specification and of all that is made from it
 	@$(MAKE) --no-print-directory $(UNIT_JOBS) spec-unit $(SPEC_PROGRAMS)
-	@$(PYTHON) tests/unit/run.py --out $(SPEC_CHECK)/results --timeout 900 \
+	@$(PYTHON) tests/unit/run.py --out $(SPEC_CHECK)/results --timeout 1800 \
 		$(SPEC_TESTS:%=--python %) --python tests/gen $(SPEC_PROGRAMS)
 
 mutate: spec-unit	## try every mutant of the specification: hours (ONLY=cpuid/leaves/0x7)
