@@ -48,6 +48,8 @@ LEFT_OUT = {
     "demo",  # module and vmctl
     "deps",  # installs packages
     "clean",  # is there to remove things
+    "debug-kernel",  # a kernel of its own, outside build/
+    "check-debug",  # system-ready, on that kernel
 }
 # Files that make and Kbuild have for themselves while they work, or that say how they worked.
 TEMPORARY = (".tmp", ".d", ".cmd", ".mod", ".order", ".symvers", ".log")
