@@ -157,6 +157,8 @@ struct exit_info {
 			uint8_t	 op;		/* enum cr_op */
 			uint8_t	 gpr;		/* x86 encoding, 0..15 */
 			uint16_t msw;		/* source of LMSW */
+			bool	 msw_mem;	/* which was in memory, here: */
+			uint64_t msw_gva;
 		} cr;
 		struct { bool write; } msr;
 		struct { uint8_t vector; bool has_error; uint32_t error; } exc;

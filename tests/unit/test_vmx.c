@@ -616,7 +616,7 @@ START_TEST(a_refused_state_is_an_error)
 	ck_assert_uint_eq(sim.refused, 1);
 	/* The log, the trace and the client's question have the broken check. */
 	ck_assert(strstr(host_user.log, "refused to enter the guest: "
-	    "entry_failed_guest_state, qualification 0; link_pointer_") != NULL);
+	    "entry_failed_guest_state, qualification 4; link_pointer_") != NULL);
 	ck_assert_uint_eq(host_user.trace_refusals, 1);
 	ck_assert(strstr(host_user.trace_refused.why, "vmcs_link_pointer = 0x0") != NULL);
 	ck_assert_str_eq(fixture_refused(&f), "link_pointer_revision");

@@ -42,15 +42,22 @@ sim_check_cr4(uint64_t real)
 }
 
 void
-sim_run_guest(struct sim_guest *g)
+sim_note_entry(struct sim_guest *g)
 {
 	g->cpu = host_cpu();
 	pthread_mutex_lock(&note_lock);
 	sim.entries++;
 	sim.entered = *g;
 	pthread_mutex_unlock(&note_lock);
+}
+
+void
+sim_run_guest(struct sim_guest *g)
+{
+	sim_note_entry(g);
 	/* Over with the first instruction. */
-	g->shadow = false;
+	g->shadow = g->mov_ss = false;
+	g->pending = 0;
 	sim.guest(g, sim.arg);
 }
 

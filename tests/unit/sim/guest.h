@@ -34,11 +34,18 @@ enum sim_event { SIM_NONE, SIM_INTR, SIM_NMI, SIM_EXC, SIM_INT_N };
 
 struct sim_guest {
 	/* Its registers, as it sees them: gpr[] in ABI order. It may change
-	 * gpr[], dr6, dr7 and the shadow. */
+	 * gpr[], dr6, dr7, the shadow and what is pending. */
 	uint64_t gpr[VCPU_REGS_NGPRS];
 	uint64_t cr0, cr2, cr3, cr4, efer, pat, dr6, dr7;
 	uint64_t cs_base;
 	bool	 shadow;	/* of STI or MOV SS */
+	bool	 mov_ss;	/* and that of MOV SS */
+	/*
+	 * B0-B3 of DR6: enabled breakpoints whose debug exception MOV SS holds,
+	 * or a host's event precedes. A single step adds itself. Only VMX tells
+	 * the driver.
+	 */
+	uint64_t pending;
 
 	/* What comes with the entry. */
 	uint64_t event;		/* EV_*; 0: none */
@@ -57,6 +64,7 @@ struct sim_guest {
 	const char *insn;
 	uint64_t code;
 	uint64_t interrupted;	/* EV_*: the delivery that the exit cuts short */
+	uint64_t met;		/* of #DB: bits of DR6 */
 };
 #define SIM_EXITED	EXIT_KINDS
 
@@ -110,7 +118,11 @@ uint64_t sim_real_cr4(void);
 /* For the simulated CPUs, before an entry with that CR4. */
 void	sim_check_cr4(uint64_t real);
 
-/* For the simulated CPUs: the guest's turn; counts and remembers the entry. */
+/*
+ * For the simulated CPUs. An entry is counted and remembered; then the guest
+ * runs, unless something exits before its first instruction.
+ */
+void	sim_note_entry(struct sim_guest *g);
 void	sim_run_guest(struct sim_guest *g);
 
 #endif /* SIM_GUEST_H */

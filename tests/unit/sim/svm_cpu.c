@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sim/svm_cpu.c - VMRUN without a CPU: the checks of APM 2 15.5.1, the guest
- * of the test, and the part of #VMEXIT that the driver relies on.
+ * sim/svm_cpu.c - VMRUN without a CPU: every check that entry_checks.yaml
+ * has, the guest of the test, and the part of #VMEXIT that the driver relies on.
  */
 #include "svm_cpu.h"
 #include "guest.h"
+#include "svm_entry_checks.h"
 
 #define EFER		0xc0000080u
 #define EFER_SVME	(1ULL << 12)
 #define HSAVE_PA	0xc0010117u
-#define EFER_LME	(1ULL << 8)
-#define EFER_MBZ	0xffffffff000002feULL
-#define CR0_PE		1ULL
-#define CR0_PG		(1ULL << 31)
-#define CR4_PAE		(1ULL << 5)
+#define EFER_VALID	0xfd01u		/* SCE, LME, LMA, NXE, SVME, LMSLE, FFXSR, TCE */
 #define CR4_MCE		(1ULL << 6)
 #define INTERCEPT_CR4	(1u << 4)
 #define DR7_OFF		0x400u
-#define CR0_CD		(1ULL << 30)
-#define CR0_NW		(1ULL << 29)
 #define INTERCEPT1_VINTR (1u << 4)
-#define INTERCEPT2_VMRUN 1u
 #define RFLAGS_IF	(1u << 9)
 
 #define CAPS_NP		(1u << 0)
@@ -98,17 +92,6 @@ svm_vmsave(uint64_t pa)
 
 /* --- VMRUN ------------------------------------------------------------------ */
 
-/* An event that can not be delivered (APM 2 15.20). */
-static bool
-event_refused(uint64_t e)
-{
-	unsigned int type = e >> 8 & 7, vector = e & 0xff;
-
-	if (!(e & 1u << 31))
-		return false;
-	return type == 1 || type > 4 || (type == 3 && (vector == 2 || vector > 31));
-}
-
 /* Is there a virtual interrupt that the guest, not the host, is to get? */
 static bool
 virtual_irq(const struct vmcb *vmcb)
@@ -126,23 +109,27 @@ take_virtual_irq(struct vmcb *vmcb)
 		vmcb->vintr &= ~(uint64_t)VMCB_VINTR_IRQ;
 }
 
-/* What VMRUN refuses (APM 2 15.5.1). */
+/* What VMRUN refuses: every check of entry_checks.yaml. */
 static bool
 refused(const struct vmcb *vmcb)
 {
-	bool lme = vmcb->efer & EFER_LME, pg = vmcb->cr0 & CR0_PG;
-	bool pae = vmcb->cr4 & CR4_PAE;
+	uint32_t bits[4];
+	struct svm_entry entry = {
+		.vmcb = vmcb,
+		.efer_valid = EFER_VALID,
+		.cr4_valid = entry_host_bits(ARCH_CR4_VALID &
+		    ~(uint64_t)(ARCH_CR4_VMXE | ARCH_CR4_SMXE),
+		    arch_cr4_needs, arch_cr4_needs_count),
+		.long_mode = 1,
+		.host_paging = 1,
+	};
 
-	return !(vmcb->efer & EFER_SVME) || vmcb->efer & EFER_MBZ ||
-	    vmcb->guest_asid == 0 || vmcb->guest_asid >= SIM_ASIDS ||
-	    (vmcb->cr0 & CR0_NW && !(vmcb->cr0 & CR0_CD)) ||
-	    vmcb->cr0 >> 32 || vmcb->cr4 >> 32 || vmcb->dr6 >> 32 ||
-	    vmcb->dr7 >> 32 || vmcb->cr3 >> 52 ||
-	    (lme && pg && (!pae || !(vmcb->cr0 & CR0_PE))) ||
-	    (lme && pg && pae && vmcb->cs.attributes & VMCB_SEGATTR_L &&
-	    vmcb->cs.attributes & VMCB_SEGATTR_DB) ||
-	    event_refused(vmcb->eventinj) ||
-	    !(vmcb->intercept_misc2 & INTERCEPT2_VMRUN);
+	cpu_cpuid(0x80000008, 0, bits);
+	entry.maxphyaddr = bits[0] & 0xff;
+	if (vmcb->guest_asid >= SIM_ASIDS)
+		host_user_panic("ASID %u of %u", vmcb->guest_asid, SIM_ASIDS);
+	return entry_next_broken(&svm_entry_rules, svm_entry_operand, &entry,
+	    0) < SVM_CHECKS;
 }
 
 /* What each clean bit stands for (APM 2 15.15.3). */
@@ -317,7 +304,7 @@ store_guest(const struct sim_guest *g, struct vmcb *vmcb, uint64_t *gpr)
 	vmcb->rflags = g->gpr[VCPU_REGS_RFLAGS];
 	vmcb->dr6 = g->dr6;
 	vmcb->dr7 = g->dr7;
-	vmcb->interrupt_shadow = g->shadow ? VMCB_SHADOW_INTERRUPT : 0;
+	vmcb->interrupt_shadow = g->shadow || g->mov_ss ? VMCB_SHADOW_INTERRUPT : 0;
 }
 
 /* --- #VMEXIT ------------------------------------------------------------------ */
@@ -384,6 +371,11 @@ store_exit(const struct sim_guest *g, struct vmcb *vmcb)
 		if (sim_svm_has(SIM_SVM_DECODE_ASSISTS) &&
 		    (x->cr.op == CR_MOV_TO || x->cr.op == CR_MOV_FROM))
 			vmcb->exitinfo1 = VMCB_CRINFO_MOV | x->cr.gpr;
+		break;
+	case EXIT_EXCEPTION_DB:
+		/* Before the intercept, unlike VMX (APM 2 15.12.2). */
+		vmcb->dr6 = (vmcb->dr6 & ~0xfULL) | g->met;
+		vmcb->dr7 &= ~(uint64_t)ARCH_DR7_GD;
 		break;
 	case EXIT_EXCEPTION_AC:
 		vmcb->exitinfo1 = x->exc.error;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sim/vmx_cpu.c - VMX without a CPU: VMCSs, the checks of SDM 3C 27 that the
- * driver could fail, the guest of the test, and what an exit does.
+ * sim/vmx_cpu.c - VMX without a CPU: VMCSs, entries with every check that
+ * entry_checks.yaml has, the guest of the test, and what an exit does.
  */
 #include "vmx_cpu.h"
 #include "guest.h"
 #include "vmcs.h"
 #include "vmx_controls.h"
+#include "vmx_entry_checks.h"
 
 #define EFER		0xc0000080u
-#define EFER_LMA	(1ULL << 10)
+#define EFER_VALID	0xd01u		/* SCE, LME, LMA, NXE */
 #define DEBUGCTL	0x1d9u
 #define FEATURE_CONTROL	0x3au
 #define KERNEL_GS_BASE	0xc0000102u
@@ -19,8 +20,6 @@
 #define CR4_LA57	(1ULL << 12)
 #define CR4_VMXE	(1ULL << 13)
 #define DR7_OFF		0x400u
-#define RFLAGS_IF	(1ULL << 9)
-#define RFLAGS_MB1	2u
 #define REVISION	0x5eu
 #define KNOWN		0x766d6373766d6373ULL
 #define SHADOW		(VMX_INTERRUPTIBILITY_STI | VMX_INTERRUPTIBILITY_MOV_SS)
@@ -29,8 +28,8 @@
 #define REASON_MACHINE_CHECK 0x80000029u
 
 enum {	/* VM-instruction errors, SDM 3C 31.4 */
-	ERROR_LAUNCHED = 4, ERROR_CLEAR = 5, ERROR_CONTROLS = 7,
-	ERROR_HOST = 8, ERROR_NO_FIELD = 12, ERROR_READ_ONLY = 13,
+	ERROR_LAUNCHED = 4, ERROR_CLEAR = 5,
+	ERROR_NO_FIELD = 12, ERROR_READ_ONLY = 13,
 };
 
 /* Capability MSRs: must be 1, may be 1. The TRUE ones allow more zeros. */
@@ -321,6 +320,7 @@ vmx_vmxon(uint64_t pa)
 	if (*(uint32_t *)host_pa_to_va(pa) != REVISION)
 		return false;
 	here()->on = true;
+	here()->region = pa;
 	here()->current = NULL;
 	return true;
 }
@@ -381,40 +381,20 @@ vmx_write_cr2(uint64_t v)
 
 /* --- Entries -------------------------------------------------------------------- */
 
-static bool
-controls_bad(void)
+/* What the driver never asks of a CPU, this one cannot do. */
+static void
+check_simulated(void)
 {
-	static const struct { uint32_t field, index, true_index; } word[] = {
-		{ VMCS_PIN_CONTROLS, 0x481, 0x48d },
-		{ VMCS_PROC_CONTROLS, 0x482, 0x48e },
-		{ VMCS_EXIT_CONTROLS, 0x483, 0x48f },
-		{ VMCS_ENTRY_CONTROLS, 0x484, 0x490 },
-		{ VMCS_PROC2_CONTROLS, 0x48b, 0x48b },
-	};
-	uint32_t event = (uint32_t)sim_vmx_get(VMCS_ENTRY_INTERRUPTION_INFO);
-
-	for (unsigned int i = 0; i < sizeof(word) / sizeof(word[0]); i++) {
-		uint64_t offer = cpu_rdmsr(sim_vmx_has(SIM_VMX_TRUE_CONTROLS) ?
-		    word[i].true_index : word[i].index);
-		uint32_t value = (uint32_t)sim_vmx_get(word[i].field);
-
-		if (((uint32_t)offer & ~value) || (value & ~(offer >> 32)))
-			return true;
-	}
 	if ((sim_vmx_get(VMCS_EPT_POINTER) & 0xfff) != EPTP_WB_4)
-		return true;
-	if (sim_vmx_has(SIM_VMX_VPID) && sim_vmx_get(VMCS_VPID) == 0 &&
-	    (sim_vmx_get(VMCS_PROC2_CONTROLS) & VMX_PROC2_VPID))
-		return true;
-	/* An error code with the exceptions that have one, in protected mode. */
-	if ((event & VMX_INTR_INFO_V) && (event & VMX_INTR_INFO_EV) &&
-	    (!(sim_vmx_get(VMCS_GUEST_CR0) & CR0_PE) ||
-	    !(0x27d00u >> (event & 31) & 1)))
-		return true;
-	return sim_vmx_get(VMCS_CR3_TARGET_COUNT) != 0 ||
+		host_user_panic("EPT pointer %#llx",
+		    (unsigned long long)sim_vmx_get(VMCS_EPT_POINTER));
+	if (sim_vmx_get(VMCS_CR3_TARGET_COUNT) != 0 ||
 	    sim_vmx_get(VMCS_EXIT_MSR_STORE_COUNT) != 0 ||
 	    sim_vmx_get(VMCS_EXIT_MSR_LOAD_COUNT) != 0 ||
-	    sim_vmx_get(VMCS_ENTRY_MSR_LOAD_COUNT) != 0;
+	    sim_vmx_get(VMCS_ENTRY_MSR_LOAD_COUNT) != 0)
+		host_user_panic("a list that is not simulated");
+	if (sim_vmx_get(VMCS_GUEST_ACTIVITY_STATE) != VMX_ACTIVITY_ACTIVE)
+		host_user_panic("an activity state that is not simulated");
 }
 
 static void
@@ -428,8 +408,8 @@ must_be(uint32_t field, uint64_t value)
 }
 
 /* What an exit loads has to be this CPU's and this thread's. */
-static bool
-host_bad(uint64_t host_rsp)
+static void
+check_host(uint64_t host_rsp)
 {
 	struct host_context c;
 	struct host_thread t;
@@ -455,40 +435,41 @@ host_bad(uint64_t host_rsp)
 	must_be(VMCS_HOST_IA32_SYSENTER_EIP, cpu_rdmsr(0x176));
 	must_be(VMCS_HOST_RIP, (uintptr_t)vmx_exit);
 	must_be(VMCS_HOST_RSP, host_rsp);
-	return !(sim_vmx_get(VMCS_HOST_CR4) & CR4_VMXE) ||
-	    ((sim_vmx_get(VMCS_HOST_DS_SELECTOR) |
-	    sim_vmx_get(VMCS_HOST_ES_SELECTOR) |
-	    sim_vmx_get(VMCS_HOST_FS_SELECTOR) |
-	    sim_vmx_get(VMCS_HOST_GS_SELECTOR)) & 7);
 }
 
-static bool
-guest_bad(void)
+/* The first of entry_checks.yaml that the VMCS breaks; VMX_CHECKS: none. */
+static unsigned int
+broken_check(void)
 {
-	uint64_t cr0 = sim_vmx_get(VMCS_GUEST_CR0);
-	uint64_t rflags = sim_vmx_get(VMCS_GUEST_RFLAGS);
-	uint64_t state = sim_vmx_get(VMCS_GUEST_INTERRUPTIBILITY);
-	uint32_t event = (uint32_t)sim_vmx_get(VMCS_ENTRY_INTERRUPTION_INFO);
-	bool lma = sim_vmx_get(VMCS_GUEST_IA32_EFER) & EFER_LMA;
-	bool ia32e = sim_vmx_get(VMCS_ENTRY_CONTROLS) & VMX_ENTRY_IA32E_MODE;
-	uint64_t cs = sim_vmx_get(VMCS_GUEST_CS_ACCESS_RIGHTS);
+	uint32_t bits[4];
+	struct vmx_entry entry = {
+		.vmread = sim_vmx_get,
+		.rdmsr = cpu_rdmsr,
+		.efer_valid = EFER_VALID,
+		.host_lma = 1,
+		.current_vmcs = host_va_to_pa(current()),
+		.vmxon_region = here()->region,
+		.vtpr = sim_vmx_has(SIM_VMX_TPR_SHADOW) ?
+		    *((uint8_t *)host_pa_to_va(
+		    sim_vmx_get(VMCS_VIRTUAL_APIC_ADDRESS)) + 0x80) : 0,
+	};
 
-	if (!(cr0 & CR0_NE) || cr0 >> 32 || (cr0 & CR0_PG && !(cr0 & CR0_PE)) ||
-	    !(sim_vmx_get(VMCS_GUEST_CR4) & CR4_VMXE) || lma != ia32e ||
-	    !(rflags & RFLAGS_MB1) || (rflags & 0xffffffffffc08028))
-		return true;
-	if (ia32e && (cs & ARCH_AR_L) && (cs & ARCH_AR_DB))
-		return true;
-	if (!(rflags & RFLAGS_IF) && (state & VMX_INTERRUPTIBILITY_STI))
-		return true;
-	if ((event & VMX_INTR_INFO_V) && !(event & VMX_INTR_INFO_TYPE_MASK) &&
-	    (!(rflags & RFLAGS_IF) || state & SHADOW))
-		return true;
-	if ((event & VMX_INTR_INFO_V) && (event & VMX_INTR_INFO_TYPE_MASK) ==
-	    VMX_INTR_INFO_TYPE_NMI << VMX_INTR_INFO_TYPE_SHIFT && state != 0)
-		return true;
-	return sim_vmx_get(VMCS_GUEST_ACTIVITY_STATE) != 0 ||
-	    sim_vmx_get(VMCS_VMCS_LINK_POINTER) != UINT64_MAX;
+	cpu_cpuid(0x80000008, 0, bits);
+	entry.maxphyaddr = bits[0] & 0xff;
+	entry.linear_bits = bits[0] >> 8 & 0xff;
+	return entry_next_broken(&vmx_entry_rules, vmx_entry_operand, &entry, 0);
+}
+
+/* A CPU may refuse an NMI behind STI, too (SDM 3C 27.3.1.5). */
+static bool
+nmi_behind_sti(void)
+{
+	uint32_t event = (uint32_t)sim_vmx_get(VMCS_ENTRY_INTERRUPTION_INFO);
+
+	return (event & VMX_INTR_INFO_V) &&
+	    (event & VMX_INTR_INFO_TYPE_MASK) ==
+	    VMX_INTR_INFO_TYPE_NMI << VMX_INTR_INFO_TYPE_SHIFT &&
+	    (sim_vmx_get(VMCS_GUEST_INTERRUPTIBILITY) & VMX_INTERRUPTIBILITY_STI);
 }
 
 /* Translations of another vCPU must not carry this one's tag. */
@@ -600,9 +581,48 @@ load_guest(struct sim_guest *g, const uint64_t *gpr)
 	g->dr7 = sim_vmx_get(VMCS_GUEST_DR7);
 	g->cs_base = sim_vmx_get(VMCS_GUEST_CS_BASE);
 	g->shadow = sim_vmx_get(VMCS_GUEST_INTERRUPTIBILITY) & SHADOW;
+	g->mov_ss = sim_vmx_get(VMCS_GUEST_INTERRUPTIBILITY) &
+	    VMX_INTERRUPTIBILITY_MOV_SS;
+	g->pending = sim_vmx_get(VMCS_GUEST_PENDING_DEBUG) &
+	    VMX_PENDING_DEBUG_B_MASK;
 	g->event = event_of_entry();
 	g->tsc_offset = sim_vmx_get(VMCS_TSC_OFFSET);
 	g->window = sim_vmx_get(VMCS_PROC_CONTROLS) & VMX_PROC_INTR_WINDOW;
+}
+
+/*
+ * The debug exceptions that are pending at an exit (SDM 3C 28.3.4). A CPU may
+ * leave out the single step behind MOV SS; this one does so on odd addresses.
+ */
+static void
+store_pending(const struct sim_guest *g)
+{
+	uint64_t pending = g->pending != 0 ?
+	    g->pending | VMX_PENDING_DEBUG_ENABLED : 0;
+
+	if (g->mov_ss && (g->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_TF) &&
+	    !(g->gpr[VCPU_REGS_RIP] & 1))
+		pending |= VMX_PENDING_DEBUG_BS;
+	if (pending != 0)
+		sim_vmx_set(VMCS_GUEST_PENDING_DEBUG, pending);
+}
+
+/*
+ * Valid pending debug exceptions come before the first instruction, unless
+ * another event does, or MOV SS holds them (SDM 3C 27.7.3): #DB, which exits.
+ */
+static bool
+pending_debug_exits(struct sim_guest *g)
+{
+	uint64_t pending = sim_vmx_get(VMCS_GUEST_PENDING_DEBUG);
+
+	if (g->event != 0 || g->mov_ss || !(pending &
+	    (VMX_PENDING_DEBUG_ENABLED | VMX_PENDING_DEBUG_BS)))
+		return false;
+	g->exit.kind = EXIT_EXCEPTION_DB;
+	g->met = pending & (VMX_PENDING_DEBUG_B_MASK |
+	    VMX_PENDING_DEBUG_BS);
+	return true;
 }
 
 /* What the guest has changed itself; a test may have changed the VMCS as well. */
@@ -628,9 +648,10 @@ store_guest(const struct sim_guest *g, const struct sim_guest *before,
 		sim_cpu[host_cpu()].dr6 = g->dr6;
 	if (g->dr7 != before->dr7)
 		sim_vmx_set(VMCS_GUEST_DR7, g->dr7);
-	if (g->shadow)
-		sim_vmx_set(VMCS_GUEST_INTERRUPTIBILITY,
-		    VMX_INTERRUPTIBILITY_STI);
+	if (g->shadow || g->mov_ss)
+		sim_vmx_set(VMCS_GUEST_INTERRUPTIBILITY, g->mov_ss ?
+		    VMX_INTERRUPTIBILITY_MOV_SS : VMX_INTERRUPTIBILITY_STI);
+	store_pending(g);
 }
 
 /* --- Exits -------------------------------------------------------------------- */
@@ -683,6 +704,7 @@ cr_qualification(const struct exit_info *x)
 
 	return x->cr.cr | (uint64_t)type[x->cr.op] << VMX_QUAL_CR_TYPE_SHIFT |
 	    (uint64_t)x->cr.gpr << VMX_QUAL_CR_GPR_SHIFT |
+	    (x->cr.msw_mem ? VMX_QUAL_CR_LMSW_MEMORY : 0) |
 	    (uint64_t)x->cr.msw << VMX_QUAL_CR_LMSW_SHIFT;
 }
 
@@ -725,6 +747,7 @@ store_exit(const struct sim_guest *g)
 		break;
 	case EXIT_CR_ACCESS:
 		sim_vmx_set(VMCS_EXIT_QUALIFICATION, cr_qualification(x));
+		sim_vmx_set(VMCS_GUEST_LINEAR_ADDRESS, x->cr.msw_gva);
 		break;
 	case EXIT_STAGE2_FAULT:
 		sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, x->npf.gpa);
@@ -736,6 +759,8 @@ store_exit(const struct sim_guest *g)
 	default:
 		if (reason == VMX_EXIT_NMI)
 			exception_info(x);
+		if (x->kind == EXIT_EXCEPTION_DB)
+			sim_vmx_set(VMCS_EXIT_QUALIFICATION, g->met);
 		break;
 	}
 }
@@ -746,7 +771,10 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 {
 	struct sim_vmcs *s = current();
 	struct sim_cpu *cpu = &sim_cpu[host_cpu()];
+	const struct entry_check *c = NULL;
 	struct sim_guest g, before;
+	unsigned int broken;
+	bool debug_exits;
 
 	sim_insn();
 	if (!host_user_irqs_off())
@@ -757,15 +785,19 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 	}
 	if (s->launched != launched)
 		return vmfail(launched ? ERROR_CLEAR : ERROR_LAUNCHED);
-	if (controls_bad())
-		return vmfail(ERROR_CONTROLS);
-	if (host_bad(*host_rsp))
-		return vmfail(ERROR_HOST);
+	check_host(*host_rsp);
+	broken = broken_check();
+	if (broken < VMX_CHECKS) {
+		c = &vmx_entry_rules.checks[broken];
+		if (vmx_entry_rules.phases[c->phase].error != 0)
+			return vmfail(vmx_entry_rules.phases[c->phase].error);
+	}
 	cpu->dr7 = DR7_OFF;
-	if (guest_bad()) {
+	if (broken < VMX_CHECKS || nmi_behind_sti()) {
 		sim.refused++;
 		sim_vmx_set(VMCS_EXIT_REASON, REASON_GUEST_STATE);
-		sim_vmx_set(VMCS_EXIT_QUALIFICATION, 0);
+		sim_vmx_set(VMCS_EXIT_QUALIFICATION, c != NULL &&
+		    c->qualification > 0 ? (uint64_t)c->qualification : 0);
 		return 0;
 	}
 	sim_check_cr4(sim_vmx_get(VMCS_GUEST_CR4));
@@ -777,6 +809,7 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 		cpu_wrmsr(DEBUGCTL, 0);
 		return 0;
 	}
+	check_simulated();
 	check_vpid(s);
 	s->launched = true;
 	launched ? sim_vmx.resumes++ : sim_vmx.launches++;
@@ -787,8 +820,13 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 	before = g;
 
 	sim_vmx_set(VMCS_IDT_VECTORING_INFO, 0);
+	debug_exits = pending_debug_exits(&g);
 	sim_vmx_set(VMCS_GUEST_INTERRUPTIBILITY, 0);
-	sim_run_guest(&g);
+	sim_vmx_set(VMCS_GUEST_PENDING_DEBUG, 0);
+	if (debug_exits)
+		sim_note_entry(&g);
+	else
+		sim_run_guest(&g);
 	store_guest(&g, &before, gpr);
 	if (g.exit.kind != SIM_EXITED)
 		store_exit(&g);

@@ -57,6 +57,7 @@ _Static_assert(sizeof(struct sim_vmcs) <= 4096, "a VMCS is a page");
 
 struct sim_vmx_cpu {
 	bool	 on;
+	uint64_t region;		/* of VMXON */
 	uint64_t cr3;
 	struct sim_vmcs *current;
 	unsigned int active;		/* VMCSs */
