@@ -79,8 +79,12 @@ struct backend {
 	bool	(*irq_ready)(struct vcpu *v);
 	/* Exit as soon as it can. */
 	void	(*irq_window)(struct vcpu *v, bool on);
-	/* The instruction was emulated: no STI or MOV-SS shadow is left. */
-	void	(*clear_shadow)(struct vcpu *v);
+	/*
+	 * End the interrupt shadow of STI or MOV SS. Returns the debug exceptions
+	 * that MOV SS has held, as bits of DR6, and forgets them; 0 on SVM, where
+	 * the CPU does not report them.
+	 */
+	uint64_t (*clear_shadow)(struct vcpu *v);
 };
 
 #endif /* CORE_BACKEND_H */

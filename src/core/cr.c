@@ -7,6 +7,7 @@
  */
 #include "cr.h"
 #include "backend.h"
+#include "breakpoint.h"
 #include "cpu.h"
 #include "cpuid_guest.h"
 #include "exit.h"
@@ -170,6 +171,7 @@ cr_operands(struct vcpu *v, const struct insn *insn)
 		break;
 	case INSN_LMSW:
 		x->cr.op = CR_LMSW;
+		x->cr.msw_mem = !insn->rm_is_reg;
 		if (insn->rm_is_reg) {
 			x->cr.msw = (uint16_t)*gpr(v, insn->rm);
 			break;
@@ -183,6 +185,7 @@ cr_operands(struct vcpu *v, const struct insn *insn)
 			vcpu_fault(v, &fault);
 		if (err)
 			return err;
+		x->cr.msw_gva = gva;
 		break;
 	default:
 		x->cr.op = CR_MOV_FROM;
@@ -212,6 +215,9 @@ emulate_cr(struct vcpu *v, const struct exit_policy *p)
 		value = (cr0 & ~(uint64_t)(CR0_MSW & ~ARCH_CR0_PE)) |
 		    (x->cr.msw & CR0_MSW);
 		gp = write_cr0(v, value);
+		if (!gp && x->cr.msw_mem)
+			breakpoint_data(v, x->cr.msw_gva, sizeof(x->cr.msw),
+			    false);
 		break;
 	case CR_MOV_TO:
 		b->mode(v, &m);

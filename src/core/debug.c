@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * debug.c - DR0-DR3 of guest and host.
+ * debug.c - debug registers of guest and host.
  *
- * They stay the guest's from one exit to the next, unless the host has
+ * DR0-DR3 stay the guest's from one exit to the next, unless the host has
  * breakpoints of its own: then both are exchanged around each turn.
  */
 #include "debug.h"
+#include "backend.h"
 #include "cpu.h"
 
 #define DR6_INIT	0xffff0ff0u	/* no condition met */
+#define DR6_B		(ARCH_DR6_B0 | ARCH_DR6_B1 | ARCH_DR6_B2 | ARCH_DR6_B3)
 
 /* Take over what the guest has written, but not what the host has armed. */
 static void
@@ -31,10 +33,27 @@ guest_sync(struct vcpu *v)
 }
 
 void
-debug_put(struct vcpu *v, uint64_t dr6)
+debug_sync(struct vcpu *v)
 {
 	if (v->dr_live)
 		guest_sync(v);
+}
+
+void
+debug_report(struct vcpu *v, uint64_t met)
+{
+	const struct backend *b = vmm_backend();
+	uint64_t dr7 = b->reg_get(v, REG_DR7);
+
+	b->reg_set(v, REG_DR6, (b->reg_get(v, REG_DR6) & ~DR6_B) | met);
+	if (dr7 & ARCH_DR7_GD)
+		b->reg_set(v, REG_DR7, dr7 & ~ARCH_DR7_GD);
+}
+
+void
+debug_put(struct vcpu *v, uint64_t dr6)
+{
+	debug_sync(v);
 	if (dr6 != DR6_INIT && !host_stay_debug_active(&v->stay))
 		cpu_write_dr6(DR6_INIT);
 }
@@ -61,8 +80,7 @@ debug_give(struct vcpu *v)
 		v->dr_live = true;
 		return;
 	}
-	if (v->dr_live)
-		guest_sync(v);
+	debug_sync(v);
 	d->dr7 = cpu_read_dr7();
 	d->dr6 = cpu_read_dr6();
 	cpu_write_dr7(0);

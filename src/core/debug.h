@@ -7,6 +7,19 @@
 
 #include "vm.h"
 
+/*
+ * Bring v->dr[] up to date: the guest writes DR0-DR3 without an exit. The vCPU's
+ * own thread; loaded or not.
+ */
+void	debug_sync(struct vcpu *v);
+
+/*
+ * DR6 and DR7 as a debug exception leaves them. met: B0-B3, BD and BS of this
+ * one. B0-B3 of older ones go, the others stay until the guest clears them (SDM
+ * 3B 17.2.3, APM 2 13.1.1.3). Interrupts may be off.
+ */
+void	debug_report(struct vcpu *v, uint64_t met);
+
 /* With the backend's put(); dr6 is the guest's, which an exit leaves there. */
 void	debug_put(struct vcpu *v, uint64_t dr6);
 

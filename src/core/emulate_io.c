@@ -4,6 +4,7 @@
  */
 #include "emulate_io.h"
 #include "backend.h"
+#include "breakpoint.h"
 #include "exit.h"
 #include "insn_fetch.h"
 
@@ -133,6 +134,7 @@ element_done(struct vcpu *v, const struct exit_info *x)
 	unsigned int ptr = pointer_reg(x), size = x->io.addr_size;
 	uint64_t step = x->io.size, left = 0;
 
+	breakpoint_io(v, x->io.port, x->io.size);
 	if (v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_DF)
 		step = -step;
 	gpr_write(v, ptr, v->gpr[ptr] + step, size);
@@ -164,6 +166,7 @@ outs_element(struct vcpu *v)
 	if (err)
 		return err;
 	present(v, data);
+	breakpoint_data(v, gva, v->exit.io.size, false);
 	element_done(v, &v->exit);
 	return 0;
 }
@@ -228,6 +231,7 @@ user_inout(struct vcpu *v, const struct exit_policy *p)
 		/* Clients of vmm(4) merge a short IN into what is there. */
 		present(v, (uint32_t)gpr_read(v, VCPU_REGS_RAX,
 		    x->io.in ? 4 : x->io.size));
+		breakpoint_io(v, x->io.port, x->io.size);
 		vcpu_advance(v, x->insn_len);
 	}
 	if (x->io.in) {
@@ -268,6 +272,7 @@ io_complete(struct vcpu *v, uint32_t data)
 	}
 	if (err)
 		return err == GVA_FAULT ? 0 : err;
+	breakpoint_data(v, gva, x->io.size, true);
 	element_done(v, x);
 	return 0;
 }

@@ -19,15 +19,14 @@ user_plain(struct vcpu *v, const struct exit_policy *p)
 /*
  * With IF = 0 too: the client sees vrp_irqready = 0 and may decide. Not when
  * something ends HLT at once: a vector that was waiting for the end of STI's
- * shadow, or the trap of a single step.
+ * shadow, or, which exit_handle() knows, a debug exception.
  */
 int
 user_hlt(struct vcpu *v, const struct exit_policy *p)
 {
 	uint64_t rflags = v->gpr[VCPU_REGS_RFLAGS];
 
-	if ((rflags & ARCH_RFLAGS_TF) ||
-	    ((rflags & ARCH_RFLAGS_IF) && !vcpu_irr_empty(v)))
+	if ((rflags & ARCH_RFLAGS_IF) && !vcpu_irr_empty(v))
 		return EXIT_RESUME;
 	return user_plain(v, p);
 }

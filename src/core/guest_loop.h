@@ -70,7 +70,7 @@ struct guest_ops {
 	/* As those of struct backend. */
 	bool	(*irq_ready)(struct vcpu *v);
 	void	(*irq_window)(struct vcpu *v, bool on);
-	void	(*clear_shadow)(struct vcpu *v);
+	uint64_t (*clear_shadow)(struct vcpu *v);
 };
 
 /* Call the row's handler and step over the instruction if the row says so. */

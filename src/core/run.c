@@ -65,8 +65,12 @@ exit_handle(struct vcpu *v)
 			return v->loaded ? EXIT_SLEEP : err;
 	}
 	next = p->handler(v, p);
-	if (next >= 0 && next != EXIT_SLEEP && p->advance && !v->faulted)
+	if (next >= 0 && next != EXIT_SLEEP && p->advance && !v->faulted) {
 		vcpu_advance(v, v->exit.insn_len);
+		/* A trap behind the instruction comes first: it ends HLT. */
+		if (v->faulted && next == EXIT_TO_CLIENT)
+			next = EXIT_RESUME;
+	}
 	return next;
 }
 
@@ -116,6 +120,23 @@ exit_payload(const struct vcpu *v)
 }
 
 /*
+ * The client has answered an access that it had to emulate: v->vmexit has its
+ * general registers. If RIP has moved, the instruction is over. -EINVAL.
+ */
+static int
+client_emulated(struct vcpu *v)
+{
+	uint64_t rip = v->gpr[VCPU_REGS_RIP];
+	int err;
+
+	err = vcpu_regs_write(v, VM_RWREGS_GPRS, &v->vmexit.vrs);
+	if (err == 0 && v->gpr[VCPU_REGS_RIP] != rip &&
+	    v->inject.type == EVENT_NONE)
+		vcpu_advance(v, 0);
+	return err;
+}
+
+/*
  * What the client did with the last exit: of that, what matters is read.
  * -EFAULT: nothing has changed.
  */
@@ -130,15 +151,13 @@ run_continue(struct vcpu *v, uint64_t uexit)
 			return -EFAULT;
 		return io_complete(v, x->vei.vei_data);
 	}
-	/* The client emulated an access: it moved RIP and loaded registers. */
-	if (exit_payload(v) == user_fault) {
-		if (host_copy_in_few(x->vrs.vrs_gprs,
-		    uexit + offsetof(struct vm_exit, vrs.vrs_gprs),
-		    sizeof(x->vrs.vrs_gprs)))
-			return -EFAULT;
-		return vcpu_regs_write(v, VM_RWREGS_GPRS, &x->vrs);
-	}
-	return 0;
+	if (exit_payload(v) != user_fault)
+		return 0;
+	if (host_copy_in_few(x->vrs.vrs_gprs,
+	    uexit + offsetof(struct vm_exit, vrs.vrs_gprs),
+	    sizeof(x->vrs.vrs_gprs)))
+		return -EFAULT;
+	return client_emulated(v);
 }
 
 /* The registers that the client wants. Apart: it may want none. */

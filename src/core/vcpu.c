@@ -6,6 +6,7 @@
 #include "vm.h"
 #include "backend.h"
 #include "cpuid_guest.h"
+#include "debug.h"
 #include "fpu.h"
 #include "ioctls.h"
 #include "memory.h"
@@ -64,6 +65,7 @@ vcpu_reset(struct vcpu *v, const struct vcpu_reg_state *regs)
 	memset(&v->vmexit, 0, sizeof(v->vmexit));
 	memset(&v->pvclock, 0, sizeof(v->pvclock));
 	memset(v->irr, 0, sizeof(v->irr));
+	v->debug_traps = 0;
 	v->exit_reason = VM_EXIT_NONE;
 	v->flush = true;
 	v->tsc_offset = -v->vm->tsc_start;
@@ -200,6 +202,8 @@ vcpu_fault(struct vcpu *v, const struct guest_fault *f)
 
 	v->faulted = true;
 	v->turn_over = true;
+	/* An instruction that faults has not been executed. */
+	v->debug_traps = 0;
 	if (f->has_cr2)
 		vmm_backend()->reg_set(v, REG_CR2, f->cr2);
 	/* An interrupt whose delivery faulted comes again afterwards. */
@@ -242,11 +246,9 @@ vcpu_wrap_rip(struct vcpu *v)
 }
 
 void
-vcpu_step_trap(struct vcpu *v)
+vcpu_debug_trap(struct vcpu *v, uint64_t traps)
 {
-	const struct backend *b = vmm_backend();
-
-	b->reg_set(v, REG_DR6, b->reg_get(v, REG_DR6) | ARCH_DR6_BS);
+	debug_report(v, traps);
 	vcpu_exception(v, ARCH_EXC_DB);
 }
 

@@ -224,6 +224,11 @@ struct vcpu {
 	struct event inject;	/* goes into the next entry; EVENT_NONE: none */
 	uint64_t irr[4];	/* client vectors not yet delivered */
 	bool	 faulted;	/* the exit's handler raised an exception */
+	/*
+	 * Bits of DR6: breakpoints that the emulated instruction has met, for
+	 * vcpu_advance() to raise. 0 between exits.
+	 */
+	uint8_t	 debug_traps;
 	bool	 turn_over;	/* something comes before the next entry: guest_loop.h */
 	bool	 loaded;	/* guest FPU, XCR0 and the like are on the CPU */
 	bool	 flush;		/* drop this vCPU's translations at next entry */
@@ -331,7 +336,10 @@ vcpu_flush(struct vcpu *v)
 	v->flush = true;
 	v->turn_over = true;
 }
-/* Step over the instruction of the current exit: RIP, shadow, TF trap. */
+/*
+ * Step over the instruction of the current exit: RIP, the end of a shadow, the
+ * debug exception of a single step, of breakpoints and of what MOV SS held.
+ */
 void	vcpu_advance(struct vcpu *v, unsigned int insn_len);
 
 #endif /* CORE_VM_H */

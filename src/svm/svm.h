@@ -79,7 +79,7 @@ vmcb_of(const struct vcpu *v)
 void	svm_fetch_state(struct vcpu *v, struct fetch_state *s);
 bool	svm_irq_ready(struct vcpu *v);
 void	svm_irq_window(struct vcpu *v, bool on);
-void	svm_clear_shadow(struct vcpu *v);
+uint64_t svm_clear_shadow(struct vcpu *v);
 int	svm_stay(struct vcpu *v);
 
 #endif /* SVM_H */

@@ -69,12 +69,14 @@ svm_irq_window(struct vcpu *v, bool on)
 	}
 }
 
-void
+/* A VMCB has no place for debug exceptions that the shadow holds. */
+uint64_t
 svm_clear_shadow(struct vcpu *v)
 {
 	struct vmcb *vmcb = vmcb_of(v);
 
 	vmcb->interrupt_shadow &= ~VMCB_SHADOW_INTERRUPT;
+	return 0;
 }
 
 /* A VMCB has the error code in the upper half. */
@@ -105,6 +107,8 @@ put_event(struct vcpu *v)
 		vmcb->eventinj = 0;
 		return;
 	}
+	/* Delivery ends a shadow, which would else reach into the handler. */
+	svm_clear_shadow(v);
 	s->virq = e->type == EVENT_EXTINT && !s->window && svm_irq_ready(v);
 	vmcb->eventinj = s->virq ? 0 : eventinj(e);
 	if (s->virq)

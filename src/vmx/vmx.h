@@ -112,6 +112,12 @@ vmx_this_cpu(void)
 
 #define VMX_SHADOW	(VMX_INTERRUPTIBILITY_STI | VMX_INTERRUPTIBILITY_MOV_SS)
 
+/*
+ * Take the pending debug exceptions out of the current VMCS, as bits of DR6; 0:
+ * none is valid.
+ */
+uint64_t vmx_take_pending_debug(void);
+
 /* Is the guest in the shadow of STI or MOV SS? Its VMCS is current. */
 static inline uint32_t
 vmx_shadow(struct vcpu *v)
@@ -125,17 +131,24 @@ vmx_shadow(struct vcpu *v)
 	return s->shadow;
 }
 
-static inline void
+/* backend.clear_shadow(); its VMCS is current. */
+static inline uint64_t
 vmx_clear_shadow(struct vcpu *v)
 {
 	if (vmx_shadow(v) == 0)
-		return;
+		return 0;
 	vmx_vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 	    vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)VMX_SHADOW);
-	/* A trap that waited for its end is the caller's to raise. */
-	vmx_vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	vmx_vcpu(v)->shadow = 0;
+	return vmx_take_pending_debug();
 }
+
+/*
+ * In a shadow, a single step has to be pending exactly if TF is set. A CPU need
+ * not say so itself when it leaves the guest behind MOV SS (SDM 3C 27.3.1.5,
+ * 28.3.4), and the client may have changed TF. Its VMCS is current.
+ */
+void	vmx_follow_tf(struct vcpu *v);
 
 static inline void
 vmx_irq_window(struct vcpu *v, bool on)
@@ -193,7 +206,7 @@ void	vmx_op_mode(struct vcpu *v, struct guest_mode *m);
 void	vmx_op_fetch_state(struct vcpu *v, struct fetch_state *s);
 void	vmx_op_prepare(struct vcpu *v);
 bool	vmx_op_irq_ready(struct vcpu *v);
-void	vmx_op_clear_shadow(struct vcpu *v);
+uint64_t vmx_op_clear_shadow(struct vcpu *v);
 
 /* --- vmx_entry_check.c --------------------------------------------------------------- */
 

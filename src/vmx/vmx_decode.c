@@ -4,10 +4,10 @@
  * what the exit's handler will need is read.
  */
 #include "vmx.h"
+#include "debug.h"
 #include "event.h"
 
 #define DR6_ACTIVE_LOW	(VMX_QUAL_DEBUG_RTM | VMX_QUAL_DEBUG_BLD)
-#define DR7_GD		(1u << 13)
 
 /*
  * NMIs of the guest are virtual: whether it blocks them says nothing about the
@@ -108,31 +108,54 @@ decode_cr(struct exit_info *x)
 	x->cr.op = op[(q & VMX_QUAL_CR_TYPE_MASK) >> VMX_QUAL_CR_TYPE_SHIFT];
 	x->cr.gpr = (q & VMX_QUAL_CR_GPR_MASK) >> VMX_QUAL_CR_GPR_SHIFT;
 	x->cr.msw = (uint16_t)(q >> VMX_QUAL_CR_LMSW_SHIFT);
+	x->cr.msw_mem = x->cr.op == CR_LMSW && (q & VMX_QUAL_CR_LMSW_MEMORY);
+	if (x->cr.msw_mem)
+		x->cr.msw_gva = vmx_vmread(VMCS_GUEST_LINEAR_ADDRESS);
 	x->cr.valid = true;
 }
 
 /*
  * A #DB that exits has changed neither DR6 nor DR7 yet (SDM 3C 28.1). That of
- * INT1 leaves RIP at the instruction, but is a trap.
+ * INT1 leaves RIP at the instruction, but is a trap; with it comes what a MOV SS
+ * before has held.
  */
 static void
 decode_debug(struct vcpu *v, uint32_t hw)
 {
 	struct exit_info *x = &v->exit;
 	uint64_t q = x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+	uint64_t met = q & (VMX_QUAL_DEBUG_B_MASK | VMX_QUAL_DEBUG_BD |
+	    VMX_QUAL_DEBUG_BS);
 
 	if ((hw & VMX_INTR_INFO_TYPE_MASK) >> VMX_INTR_INFO_TYPE_SHIFT ==
 	    VMX_INTR_INFO_TYPE_INT1) {
 		v->gpr[VCPU_REGS_RIP] +=
 		    vmx_vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
-		return;
+		met |= vmx_clear_shadow(v) & VMX_QUAL_DEBUG_B_MASK;
 	}
-	v->dr6 &= ~VMX_QUAL_DEBUG_B_MASK;
-	v->dr6 |= q & (VMX_QUAL_DEBUG_B_MASK | VMX_QUAL_DEBUG_BD |
-	    VMX_QUAL_DEBUG_BS);
+	debug_report(v, met);
 	v->dr6 = (v->dr6 | DR6_ACTIVE_LOW) & ~(q & DR6_ACTIVE_LOW);
-	vmx_vmwrite(VMCS_GUEST_DR7, vmx_vmread(VMCS_GUEST_DR7) &
-	    ~(uint64_t)DR7_GD);
+}
+
+/*
+ * An event of the host can come before the trap behind the guest's last
+ * instruction (SDM 3C 28.3.4). The trap is due like an exception whose delivery
+ * was cut short: left in the VMCS, it would be lost with the next injection.
+ */
+static void
+decode_pending_debug(struct vcpu *v)
+{
+	struct event *e = &v->exit.interrupted;
+	uint64_t met;
+
+	/* MOV SS still holds it. */
+	if (vmx_shadow(v) & VMX_INTERRUPTIBILITY_MOV_SS)
+		return;
+	met = vmx_take_pending_debug();
+	if (met == 0 || e->type != EVENT_NONE)
+		return;
+	debug_report(v, met);
+	*e = (struct event){ .type = EVENT_EXCEPTION, .vector = ARCH_EXC_DB };
 }
 
 /* Reason 0: an exception that exits, or the host's NMI. */
@@ -154,6 +177,8 @@ decode_exception(struct vcpu *v)
 		host_nmi();
 	else if (x->kind == EXIT_EXCEPTION_DB)
 		decode_debug(v, hw);
+	else if (x->kind == EXIT_EXCEPTION_MC)
+		decode_pending_debug(v);
 	if (!interrupted && (hw & VMX_INTR_INFO_NMI_UNBLOCK))
 		set_nmi_blocking(true);
 }
@@ -180,6 +205,10 @@ vmx_decode_exit(struct vcpu *v)
 	case EXIT_TASK_SWITCH:
 		read_interrupted(&x->interrupted);
 		x->info1 = vmx_vmread(VMCS_EXIT_QUALIFICATION);
+		return;
+	case EXIT_INIT:
+	case EXIT_SMI:
+		decode_pending_debug(v);
 		return;
 	case EXIT_IO:
 		decode_io(x);

@@ -249,6 +249,12 @@ write_turn_state(struct vcpu *v)
 		s->proc = proc;
 	}
 	if (v->inject.type != EVENT_NONE) {
+		/*
+		 * Delivery ends a shadow, and loses what MOV SS held (SDM 3C
+		 * 27.7.1, 27.7.3). Left alone, the shadow of a stepped STI would
+		 * fail the entry: see vmx_follow_tf().
+		 */
+		vmx_clear_shadow(v);
 		vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO,
 		    event_to_hw(&v->inject));
 		if (v->inject.has_error)
@@ -347,6 +353,8 @@ write_guest(struct vcpu *v)
 	guest_field(VMCS_GUEST_RIP, &s->rip, v->gpr[VCPU_REGS_RIP]);
 	guest_field(VMCS_GUEST_RFLAGS, &s->rflags,
 	    v->gpr[VCPU_REGS_RFLAGS] | ARCH_RFLAGS_MB1);
+	if (v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_TF)
+		vmx_follow_tf(v);
 	if (s->apic != NULL)
 		s->apic[APIC_TPR] = (uint8_t)(v->cr8 << TPR_SHIFT);
 	if (cpu_read_dr6() != v->dr6)
@@ -426,11 +434,12 @@ irq_ready(struct vcpu *v)
 }
 
 /* Right after an exit: what is known of the shadow is of before. */
-static void
+static uint64_t
 clear_shadow(struct vcpu *v)
 {
-	if (vmx_vmread_on(VMCS_GUEST_INTERRUPTIBILITY) & VMX_SHADOW)
-		vmx_clear_shadow(v);
+	if (!(vmx_vmread_on(VMCS_GUEST_INTERRUPTIBILITY) & VMX_SHADOW))
+		return 0;
+	return vmx_clear_shadow(v);
 }
 
 static const struct guest_ops ops = {

@@ -38,16 +38,24 @@ follow_efer(struct vcpu *v)
 static void
 follow_if(struct vcpu *v)
 {
-	struct vmx_vcpu *s = vmx_vcpu(v);
-	uint64_t state;
+	if (!(v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_IF) &&
+	    (vmx_shadow(v) & VMX_INTERRUPTIBILITY_STI))
+		vmx_clear_shadow(v);
+}
 
-	if (v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_IF)
+void
+vmx_follow_tf(struct vcpu *v)
+{
+	uint64_t step = v->gpr[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_TF ?
+	    VMX_PENDING_DEBUG_BS : 0;
+	uint64_t pending;
+
+	if (vmx_shadow(v) == 0)
 		return;
-	state = vmx_vmread(VMCS_GUEST_INTERRUPTIBILITY);
-	if (state & VMX_INTERRUPTIBILITY_STI)
-		vmx_vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-		    state & ~(uint64_t)VMX_INTERRUPTIBILITY_STI);
-	s->shadow_known = false;
+	pending = vmx_vmread(VMCS_GUEST_PENDING_DEBUG);
+	if ((pending & VMX_PENDING_DEBUG_BS) != step)
+		vmx_vmwrite(VMCS_GUEST_PENDING_DEBUG,
+		    pending ^ VMX_PENDING_DEBUG_BS);
 }
 
 void
@@ -60,15 +68,16 @@ vmx_op_regs_read(struct vcpu *v, uint64_t groups, struct vcpu_reg_state *vrs)
 }
 
 /*
- * General registers are in struct vcpu; the VMCS follows them only where IF
- * goes, and with it a shadow of STI.
+ * General registers are in struct vcpu; the VMCS follows them only where a shadow
+ * depends on it: when IF or TF goes. When TF comes, enter() sees to it.
  */
 static bool
 needs_vmcs(const struct vcpu *v, uint64_t groups,
     const struct vcpu_reg_state *vrs)
 {
 	return groups != VM_RWREGS_GPRS || (v->gpr[VCPU_REGS_RFLAGS] &
-	    ~vrs->vrs_gprs[VCPU_REGS_RFLAGS] & ARCH_RFLAGS_IF);
+	    ~vrs->vrs_gprs[VCPU_REGS_RFLAGS] &
+	    (ARCH_RFLAGS_IF | ARCH_RFLAGS_TF));
 }
 
 void
@@ -84,8 +93,10 @@ vmx_op_regs_write(struct vcpu *v, uint64_t groups,
 	if (!vmcs_begin(v))
 		return;
 	vmx_regs_write(v, groups, vrs);
-	if (groups & VM_RWREGS_GPRS)
+	if (groups & VM_RWREGS_GPRS) {
 		follow_if(v);
+		vmx_follow_tf(v);
+	}
 	if (groups & VM_RWREGS_MSRS)
 		follow_efer(v);
 	/* A client that does not know them gets what MOV CR3 would load. */
@@ -227,11 +238,31 @@ vmx_op_irq_ready(struct vcpu *v)
 	return ready;
 }
 
-void
+uint64_t
+vmx_take_pending_debug(void)
+{
+	uint64_t pending = vmx_vmread(VMCS_GUEST_PENDING_DEBUG);
+	uint64_t dr6 = 0;
+
+	if (pending == 0)
+		return 0;
+	vmx_vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+	/* Unless one was enabled, breakpoints are only remarks. */
+	if (pending & VMX_PENDING_DEBUG_ENABLED)
+		dr6 = pending & VMX_PENDING_DEBUG_B_MASK;
+	if (pending & VMX_PENDING_DEBUG_BS)
+		dr6 |= ARCH_DR6_BS;
+	return dr6;
+}
+
+uint64_t
 vmx_op_clear_shadow(struct vcpu *v)
 {
+	uint64_t held;
+
 	if (!vmcs_begin(v))
-		return;
-	vmx_clear_shadow(v);
+		return 0;
+	held = vmx_clear_shadow(v);
 	vmcs_end(v);
+	return held;
 }

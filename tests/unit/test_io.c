@@ -60,7 +60,17 @@ fake_fetch_state(struct vcpu *vc, struct fetch_state *s)
 	*s = (struct fetch_state){ .cr0 = count++ };
 }
 
+static uint64_t dr7, cr4;	/* what breakpoint.c looks at */
+
+static uint64_t
+fake_reg_get(struct vcpu *vc, enum reg r)
+{
+	(void)vc;
+	return r == REG_DR7 ? dr7 : r == REG_CR4 ? cr4 : 0;
+}
+
 static const struct backend fake_backend = {
+	.reg_get = fake_reg_get,
 	.mode = fake_mode,
 	.seg_get = fake_seg_get,
 	.fetch_state = fake_fetch_state,
