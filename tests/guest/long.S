@@ -418,6 +418,87 @@ long_tf_out_after:
 	nop
 	ret
 
+FN long_tf_sti				/* single-step over STI */
+	cli
+	pushfq
+	orq	$0x100, (%rsp)
+	popfq
+	sti
+	.globl	long_tf_sti_after
+long_tf_sti_after:
+	nop
+	ret
+
+FN long_tf_store			/* (address, value): the client emulates it */
+	pushfq
+	orq	$0x100, (%rsp)
+	popfq
+	mov	%rsi, (%rdi)
+	.globl	long_tf_store_after
+long_tf_store_after:
+	nop
+	ret
+
+/* MOV SS from memory, whose watchpoint it holds until after the next one. */
+	.macro	BEHIND_SS name, insn:vararg
+FN long_ss_\name			/* (address of the selector, port) */
+	mov	%esi, %edx
+	xor	%eax, %eax
+	mov	(%rdi), %ss
+	\insn
+	.globl	long_ss_\name\()_after
+long_ss_\name\()_after:
+	nop
+	ret
+	.endm
+	BEHIND_SS nop, nop
+	BEHIND_SS cpuid, cpuid
+	BEHIND_SS hlt, hlt
+	BEHIND_SS out, out %al, %dx
+	BEHIND_SS wbinvd, wbinvd
+
+FN long_watched_out			/* (port): an I/O breakpoint */
+	mov	%edi, %edx
+	out	%al, %dx
+	.globl	long_watched_out_after
+long_watched_out_after:
+	nop
+	ret
+
+FN long_watched_in			/* (port) */
+	mov	%edi, %edx
+	in	%dx, %al
+	.globl	long_watched_in_after
+long_watched_in_after:
+	nop
+	ret
+
+FN long_watched_rep_outsb		/* (port, address, count) */
+	call	string_args
+	.globl	long_watched_rep_outsb_insn, long_watched_rep_outsb_after
+long_watched_rep_outsb_insn:
+	rep outsb
+long_watched_rep_outsb_after:
+	nop
+	ret
+
+FN long_watched_rep_insb		/* (port, address, count) */
+	call	string_args
+	mov	%rsi, %rdi
+	.globl	long_watched_rep_insb_insn, long_watched_rep_insb_after
+long_watched_rep_insb_insn:
+	rep insb
+long_watched_rep_insb_after:
+	nop
+	ret
+
+FN long_watched_lmsw			/* (address) */
+	lmsw	(%rdi)
+	.globl	long_watched_lmsw_after
+long_watched_lmsw_after:
+	nop
+	ret
+
 FN long_sti_cpuid			/* the shadow ends with an emulated insn */
 	xor	%eax, %eax
 	sti
