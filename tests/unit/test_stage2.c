@@ -687,12 +687,18 @@ walker(void *arg)
 	return NULL;
 }
 
-/* Wait until a walk that has begun has ended: the TLB flush of this CPU. */
+/*
+ * Wait until a walk that has begun has ended: the TLB flush of this CPU. A walk
+ * that begins later must see the new entries, so they are stored before the
+ * look, as vm_flush() has it.
+ */
 static void
 flush_walker(void)
 {
-	uint32_t inside = sync_load(&live.inside);
+	uint32_t inside;
 
+	sync_full();
+	inside = sync_load(&live.inside);
 	while ((inside & 1) && sync_load(&live.inside) == inside)
 		sched_yield();
 }
