@@ -46,7 +46,8 @@ help:				## list the targets
 GEN_SOURCES	:= $(wildcard spec/*.yaml templates/*.j2 gen/*.py gen/model/*.py gen/schema/*.json)
 
 .PHONY: generate FORCE
-generate: $(GEN_STAMP) $(BUILD)/gen/insn.c	## make code, header and manual pages from spec/
+DECODERS	:= $(BUILD)/gen/insn.c $(BUILD)/vmctl.gen/insn.c
+generate: $(GEN_STAMP) $(DECODERS)	## make code, header and manual pages from spec/
 
 # The stamp lists the outputs: one that is gone makes the generator run again.
 ifneq ($(wildcard $(GEN_STAMP)),)
@@ -69,8 +70,12 @@ $(BUILD)/gen/%.re: $(GEN_STAMP)
 	@test -e $@
 $(BUILD)/gen/%.S: $(GEN_STAMP)
 	@test -e $@
-# The decoder goes through re2c.
-$(BUILD)/gen/insn.c: $(BUILD)/gen/insn.re
+$(BUILD)/vmctl.gen/%.h: $(GEN_STAMP)
+	@test -e $@
+$(BUILD)/vmctl.gen/%.re: $(GEN_STAMP)
+	@test -e $@
+# The decoders, the driver's and the monitor's, go through re2c.
+$(DECODERS): %.c: %.re
 	@re2c -W -Werror --no-debug-info --no-generation-date -o $@ $<
 $(BUILD)/include/machine/%.h: $(GEN_STAMP)
 	@test -e $@

@@ -28,6 +28,8 @@ OUTPUTS: tuple[Output, ...] = (
     Output("ioctls.c.j2", "gen/ioctls.c", ("ioctls",)),
     Output("insn_ops.h.j2", "gen/insn_ops.h", ("insns",)),
     Output("insn.re.j2", "gen/insn.re", ("insns",)),
+    Output("memory_insn_ops.h.j2", "vmctl.gen/insn_ops.h", ("insns", "memory_insns")),
+    Output("memory_insn.re.j2", "vmctl.gen/insn.re", ("insns", "memory_insns")),
     Output("svm_vmcb.h.j2", "gen/svm_vmcb.h", ("vmcb_fields",)),
     Output("exits.h.j2", "gen/exits.h", ("exit_reasons",)),
     Output("exits.c.j2", "gen/exits.c", ("exit_reasons",)),

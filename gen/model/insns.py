@@ -2,8 +2,10 @@
 """insns.yaml: instruction forms as regular expressions over their bytes.
 
 Whatever decides an instruction's length is in the expressions: opcode, ModRM (by address size),
-SIB, displacement and immediate. Forms that the same bytes can mean, told apart by prefixes or
-mode, make one group.
+SIB, displacement and an immediate byte. Forms that the same bytes can mean, told apart by prefixes
+or mode, make one group; an immediate whose size they decide follows the expression.
+
+The instructions of the driver and those of the monitor (memory_insns.py) make two decoders.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ SEGMENTS = {"cs": "SREG_CS", "ds": "SREG_DS", "es": "SREG_ES",
             "fs": "SREG_FS", "gs": "SREG_GS", "ss": "SREG_SS"}
 PREFIX_BITS = {"none": 1, 66: 2, "F2": 4, "F3": 8}
 MODE_BITS = {16: 1, 32: 2, 64: 4}
+IMMEDIATES = ("ib", "iz", "moffs")
 ANY_PREFIX = 15
 ANY_MODE = 7
 
@@ -62,6 +65,9 @@ class Form:
     lock_cr8: bool
     rex_b_clear: bool
     in_es: bool
+    memory: str
+    operands: str
+    immediate: str
 
 
 @dataclass(frozen=True)
@@ -116,12 +122,16 @@ class _Encoding:
 
 def build(spec: Spec, errors: Errors) -> Insns:
     doc = spec.doc("insns")
-    prefixes = _prefixes(doc["prefixes"], errors)
+    return decoder(_prefixes(doc["prefixes"], errors), doc["instructions"], errors)
+
+
+def decoder(prefixes: tuple[Prefix, ...], rows: list[Map], errors: Errors) -> Insns:
+    """What a decoder of these rows is made of."""
     prefix_bytes = {prefix.byte for prefix in prefixes} | set(range(0x40, 0x50))
     ops: list[Op] = []
     encodings: list[_Encoding] = []
     seen: dict[str, Map] = {}
-    for row in doc["instructions"]:
+    for row in rows:
         name = row["insn"]
         if name in seen:
             errors.add(row, SAME_NAME, "insn", name=name, first=where(seen[name], "insn"))
@@ -129,7 +139,8 @@ def build(spec: Spec, errors: Errors) -> Insns:
         seen[name] = row
         ops.append(Op(name, f"INSN_{name.upper()}", row["doc"]))
         for node in row["forms"]:
-            encodings.append(_encoding(name, node, prefix_bytes, errors))
+            for text in _conditions(node["opcode"]):
+                encodings.append(_encoding(name, node, text, prefix_bytes, errors))
     _check_cut_off(encodings, errors)
     _check_clashes(encodings, errors)
     forms, groups, rules16, rules32 = _rules(encodings)
@@ -155,12 +166,18 @@ def _prefixes(rows: list[Map], errors: Errors) -> tuple[Prefix, ...]:
     return tuple(prefixes)
 
 
-def _encoding(name: str, node: Map, prefix_bytes: set[int], errors: Errors) -> _Encoding:
-    text = node["opcode"]
+def _conditions(opcode: str) -> list[str]:
+    """+cc stands for 16 bytes, one a condition."""
+    head, found, tail = opcode.partition("+cc")
+    if not found:
+        return [opcode]
+    return [f"{head[:-2]}{int(head[-2:], 16) + cc:02X}{tail}" for cc in range(16)]
+
+
+def _encoding(name: str, node: Map, text: str, prefix_bytes: set[int],
+              errors: Errors) -> _Encoding:
     words = text.split()
-    immediate = words[-1] == "ib"
-    if immediate:
-        words.pop()
+    immediate = words.pop() if words[-1] in IMMEDIATES else "none"
     digit = words.pop()[1:] if words[-1].startswith("/") else None
     opcode = tuple(int(word, 16) for word in words)
     rm = node.get("rm")
@@ -183,8 +200,12 @@ def _encoding(name: str, node: Map, prefix_bytes: set[int], errors: Errors) -> _
         lock_cr8="lock" in node,
         rex_b_clear="rex_b" in node,
         in_es="segment" in node,
+        memory=f"SIZE_{node.get('memory', 'none').upper()}",
+        operands=f"OPERANDS_{node.get('operands', 'none').upper()}",
+        immediate=f"IMMEDIATE_{immediate.upper()}",
     )
-    return _Encoding(form, node, name, opcode, _modrm_set(digit, rm), rm == "always_reg", immediate)
+    return _Encoding(form, node, name, opcode, _modrm_set(digit, rm), rm == "always_reg",
+                     immediate == "ib")
 
 
 def _modrm_set(digit: str | None, rm: str | None) -> frozenset[int]:

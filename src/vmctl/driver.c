@@ -83,7 +83,10 @@ static const struct sentence create_errors[] = {
 	{ 0, NULL },
 };
 
-/* Of the registers, this monitor looks at RIP and RFLAGS. Other drivers give it all, always. */
+/*
+ * Of the registers, this monitor looks at RIP and RFLAGS at most exits, and asks
+ * for others when it needs them. Other drivers give it all, always.
+ */
 static void want_registers(struct driver *d)
 {
 	struct vm_exitregs_params p = { .vxr_vm_id = d->vm, .vxr_mask = VM_RWREGS_GPRS };
@@ -118,6 +121,34 @@ int driver_reset_cpu(struct driver *d, const struct vcpu_reg_state *regs, struct
 	if (ioctl(d->fd, VMM_IOC_RESETCPU, &p) != 0)
 		return explain(none, "the vCPU can not be reset", e);
 	return 0;
+}
+
+enum driver_run driver_registers(struct driver *d, uint64_t mask, struct vcpu_reg_state *regs,
+				 struct err *e)
+{
+	static const struct sentence none[] = { { 0, NULL } };
+	struct vm_rwregs_params p = { .vrwp_vm_id = d->vm, .vrwp_mask = mask };
+
+	if (ioctl(d->fd, VMM_IOC_READREGS, &p) != 0) {
+		if (errno == ENOENT)
+			return DRIVER_GONE;
+		explain(none, "the vCPU's registers can not be read", e);
+		return DRIVER_STUCK;
+	}
+	if (mask & VM_RWREGS_GPRS)
+		memcpy(regs->vrs_gprs, p.vrwp_regs.vrs_gprs, sizeof(regs->vrs_gprs));
+	if (mask & VM_RWREGS_CRS)
+		memcpy(regs->vrs_crs, p.vrwp_regs.vrs_crs, sizeof(regs->vrs_crs));
+	if (mask & VM_RWREGS_MSRS)
+		memcpy(regs->vrs_msrs, p.vrwp_regs.vrs_msrs, sizeof(regs->vrs_msrs));
+	if (mask & VM_RWREGS_DRS)
+		memcpy(regs->vrs_drs, p.vrwp_regs.vrs_drs, sizeof(regs->vrs_drs));
+	if (mask & VM_RWREGS_SREGS) {
+		memcpy(regs->vrs_sregs, p.vrwp_regs.vrs_sregs, sizeof(regs->vrs_sregs));
+		regs->vrs_gdtr = p.vrwp_regs.vrs_gdtr;
+		regs->vrs_idtr = p.vrwp_regs.vrs_idtr;
+	}
+	return DRIVER_RAN;
 }
 
 void driver_interrupt(struct driver *d, bool pending)

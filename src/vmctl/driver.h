@@ -28,6 +28,12 @@ int driver_open(struct driver *d, struct err *e);
 void driver_close(struct driver *d);
 int driver_create(struct driver *d, const char *name, const struct ram *ram, struct err *e);
 int driver_reset_cpu(struct driver *d, const struct vcpu_reg_state *regs, struct err *e);
+/*
+ * The register groups @mask (VM_RWREGS_...) of the stopped vCPU, into their
+ * places in @regs; DRIVER_RAN if they are there.
+ */
+enum driver_run driver_registers(struct driver *d, uint64_t mask, struct vcpu_reg_state *regs,
+				 struct err *e);
 /* Tells the driver whether an interrupt is pending; kicks a vCPU that is inside the guest. */
 void driver_interrupt(struct driver *d, bool pending);
 enum driver_run driver_run(struct driver *d, struct vm_run_params *run, struct err *e);

@@ -218,7 +218,7 @@ static int boot(struct machine *m, struct err *e)
 	m->told = false;
 	m->reset_wanted = false;
 	m->halted = false;
-	m->stuck = false;
+	m->vector_told = false;
 	m->booted = now_ns();
 	return 0;
 }
@@ -288,17 +288,72 @@ static void exit_shutdown(struct machine *m)
 	m->reset_wanted = true;
 }
 
+/* What can not be emulated ends the guest; @where is the address, @how what hindered. */
+static void fail_mmio(struct machine *m, enum mmio how, const char *where)
+{
+	static const char *const what[] = {
+		[MMIO_UNKNOWN] = "used memory that is not there, with an instruction that vmctl "
+				 "does not know",
+		[MMIO_NOT_DATA] = "ran code or has page tables where there is no memory",
+		[MMIO_FAULT] = "moved data between memory that is not there and a page that it "
+			       "has not mapped",
+	};
+	uint8_t code[INSN_MAX] = { 0 };
+	char text[256], bytes[3 * INSN_MAX + 1] = "";
+	const struct guest_cpu cpu = { &m->ram, &m->exit.vrs };
+	size_t n = guest_code(&cpu, code, sizeof(code)), i;
+
+	for (i = 0; i < n; i++)
+		snprintf(bytes + 3 * i, 4, "%02x ", code[i]);
+	snprintf(text, sizeof(text), "it %s: %s, RIP 0x%llx, code %s", what[how], where,
+		 (unsigned long long)m->exit.vrs.vrs_gprs[VCPU_REGS_RIP], bytes);
+	fail(m, text);
+}
+
+/* A PC without a device there: reads are ones, writes go nowhere. */
+static void exit_mmio(struct machine *m, const char *where)
+{
+	const struct guest_cpu cpu = { &m->ram, &m->exit.vrs };
+	const struct vm_exit_eptviolation *vee = &m->exit.vee;
+	struct err e;
+	enum mmio how;
+
+	switch (driver_registers(&m->driver, VM_RWREGS_CRS | VM_RWREGS_MSRS | VM_RWREGS_SREGS,
+				 &m->exit.vrs, &e)) {
+	case DRIVER_RAN:
+		break;
+	case DRIVER_GONE:
+		finish(m, END_STOPPED, "guest: stopped");
+		return;
+	case DRIVER_STUCK:
+		fail(m, e.text);
+		return;
+	}
+	how = mmio_emulate(&cpu, vm_exit_gpa(&m->exit), vee->vee_insn_bytes,
+			   vee->vee_insn_info & VEE_BYTES_VALID ? vee->vee_insn_len : 0);
+	if (how == MMIO_NO_VALUE && !m->vector_told) {
+		m->vector_told = true;
+		m->config->notify(m->config->arg, "guest: it reads memory that is not there with "
+				  "vector instructions, which give no value");
+	}
+	if (how != MMIO_DONE && how != MMIO_NO_VALUE)
+		fail_mmio(m, how, where);
+}
+
 static void exit_fault(struct machine *m)
 {
 	char text[160], where[48] = "an unknown address";
+	bool known = m->exit.vee.vee_insn_info & VEE_GPA_VALID;
 
-	if (m->exit.vee.vee_insn_info & VEE_GPA_VALID)
+	if (known)
 		snprintf(where, sizeof(where), "guest-physical address 0x%llx",
 			 (unsigned long long)vm_exit_gpa(&m->exit));
-	snprintf(text, sizeof(text), "it %s %s (RIP 0x%llx)",
-		 m->exit.vee.vee_fault_type == VEE_FAULT_PROTECT ?
-		 "broke the protection of" : "reached for a device that does not exist, at",
-		 where, (unsigned long long)m->exit.vrs.vrs_gprs[VCPU_REGS_RIP]);
+	if (known && m->exit.vee.vee_fault_type == VEE_FAULT_MMIO_ASSIST) {
+		exit_mmio(m, where);
+		return;
+	}
+	snprintf(text, sizeof(text), "it broke the protection of %s (RIP 0x%llx)", where,
+		 (unsigned long long)m->exit.vrs.vrs_gprs[VCPU_REGS_RIP]);
 	fail(m, text);
 }
 

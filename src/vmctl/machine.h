@@ -16,6 +16,7 @@
 #include "i8259.h"
 #include "linux.h"
 #include "mc146818.h"
+#include "mmio.h"
 #include "ns8250.h"
 #include "ring.h"
 
@@ -75,7 +76,7 @@ struct machine {
 	struct vm_run_params run;
 	struct vm_exit exit;
 	bool halted;
-	bool stuck;		/* HLT with interrupts off */
+	bool vector_told;	/* the user knows of vector loads from nothing */
 	uint64_t booted;
 	unsigned int quick_resets;
 };

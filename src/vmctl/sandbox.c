@@ -24,10 +24,11 @@ static const int calls[] = {
 	SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 
-/* What the monitor asks of the driver while a guest runs: a reset makes a new VM. */
+/* What the monitor asks of the driver while a guest runs: a reset makes a new VM, and an
+ * access to nothing is emulated on the vCPU's registers. */
 static const unsigned long requests[] = {
 	VMM_IOC_RUN, VMM_IOC_INTR, VMM_IOC_TERM, VMM_IOC_CREATE, VMM_IOC_RESETCPU,
-	VMM_IOC_EXITREGS, VMM_IOC_REFUSED,
+	VMM_IOC_EXITREGS, VMM_IOC_REFUSED, VMM_IOC_READREGS,
 };
 
 int sandbox_enter(int driver_fd, struct err *e)

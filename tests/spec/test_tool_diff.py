@@ -252,8 +252,8 @@ class Git(unittest.TestCase):
 
     def test_a_spec_for_another_generator(self) -> None:
         """A key that we do not know: its own generator does."""
-        self.replace("gen/schema/insns.json", '"insn": {',
-                     '"colour": {"type": "string"}, "insn": {')
+        forms = '"forms": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/form"}}'
+        self.replace("gen/schema/insns.json", forms, '"colour": {"type": "string"}, ' + forms)
         self.replace("spec/insns.yaml", "    doc: Write the low word of CR0.",
                      "    colour: red\n    doc: Write the low word of CR0.")
         self.commit("coloured")

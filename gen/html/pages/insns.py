@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Instructions that the driver steps over or emulates."""
+"""Instructions that the driver steps over or emulates, and those of the monitor."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ from gen.load import Map
 from gen.spec import Spec
 
 # What else a form says, in the order in which it is shown.
-_KEYS = ("rm", "prefix", "modes", "size", "registers", "lock", "rex_b", "segment")
+_KEYS = ("rm", "prefix", "modes", "size", "memory", "operands", "registers", "lock", "rex_b",
+         "segment")
 
 
 def build(spec: Spec) -> Page:
     doc = spec.doc("insns")
     return Page("insns", "Instructions", "What the driver steps over or emulates, for CPUs that "
-                "tell neither the next RIP nor the instruction. Nothing else is decoded.", (
+                "tell neither the next RIP nor the instruction; and what the monitor emulates "
+                "where a guest uses memory that is not there. Nothing else is decoded.", (
                     Section("Instructions", ("instructions",), ("Forms",),
-                            tuple(Row("insn", (row["insn"],), row["insn"],
-                                      (lines(_form(form) for form in row["forms"]),),
-                                      (text(row["doc"]),), row["source"])
-                                  for row in doc["instructions"])),
+                            tuple(_insn(row) for row in doc["instructions"])),
+                    Section("Instructions of the monitor", ("memory_instructions",), ("Forms",),
+                            tuple(_insn(row) for row in doc["memory_instructions"])),
                     Section("Prefixes", ("prefixes",), ("Effect",),
                             tuple(_prefix(row) for row in doc["prefixes"])),
                 ), "insns")
+
+
+def _insn(row: Map) -> Row:
+    return Row("insn", (row["insn"],), row["insn"],
+               (lines(_form(form) for form in row["forms"]),), (text(row["doc"]),), row["source"])
 
 
 def _form(form: Map) -> Cell:

@@ -226,7 +226,8 @@ def _exceptions(spec: Spec) -> Rows:
 
 
 def _insns(spec: Spec) -> Rows:
-    for row in spec.doc("insns")["instructions"]:
+    doc = spec.doc("insns")
+    for row in (*doc["instructions"], *doc["memory_instructions"]):
         yield row["insn"], {"forms": list(row["forms"]), "doc": _doc(row)}
 
 

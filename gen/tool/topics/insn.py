@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""explain insn: the instructions that the driver knows, and prefixes."""
+"""explain insn: the instructions that driver and monitor know, and prefixes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from gen.tool.tables import Entry, Tables, place, sources
 
 
 def entries(tables: Tables) -> Iterator[Entry]:
-    for name, row in tables.rows("insns", "instructions", "insn").items():
-        yield Entry("insn", name, row["doc"], partial(_insn, tables, row), (f"insn_{name}",),
-                    row=row)
+    for part_of in ("instructions", "memory_instructions"):
+        for name, row in tables.rows("insns", part_of, "insn").items():
+            yield Entry("insn", name, row["doc"], partial(_insn, tables, row), (f"insn_{name}",),
+                        row=row)
     for row in tables.rows("insns", "prefixes", "prefix").values():
         yield Entry("insn", f"prefix.{row['prefix']:02x}", row["doc"], partial(_prefix, row),
                     row=row)

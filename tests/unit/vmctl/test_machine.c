@@ -36,10 +36,14 @@ struct step {
 	bool refusal;		/* the driver knows which entry check was broken */
 	uint16_t want_irq;	/* vector given with this RUN; 0: do not care */
 	void (*during)(void);	/* while the guest "runs" */
+	/* A second-stage fault at RDX: the instruction, and what the last one has left. */
+	const char *code;
+	bool check_regs;
+	uint64_t want_rax, want_rip;
 };
 
 static struct {
-	int open_error, create_error;
+	int open_error, create_error, read_error;
 	const struct step *script;
 	size_t steps, at;
 	unsigned int created, terminated, resets, runs;
@@ -88,6 +92,12 @@ static int fake_run(struct vm_run_params *p)
 		ck_assert_uint_eq(p->vrp_continue, 1);
 		ck_assert_uint_eq(x->vei.vei_data, s->want_in);
 	}
+	if (s->check_regs) {
+		ck_assert_uint_eq(p->vrp_continue, 1);
+		ck_assert_uint_eq(x->vrs.vrs_gprs[VCPU_REGS_RAX], s->want_rax);
+		ck_assert_uint_eq(x->vrs.vrs_gprs[VCPU_REGS_RIP] -
+				  fake.regs.vrs_gprs[VCPU_REGS_RIP], s->want_rip);
+	}
 	if (s->want_irq)
 		ck_assert_uint_eq(p->vrp_irq, s->want_irq);
 	if (s->during)
@@ -101,8 +111,12 @@ static int fake_run(struct vm_run_params *p)
 	x->vrs.vrs_gprs[VCPU_REGS_RFLAGS] = s->rflags;
 	if (s->reason == SVM_VMEXIT_NPF) {
 		x->vee.vee_fault_type = VEE_FAULT_MMIO_ASSIST;
-		x->vee.vee_insn_info = VEE_GPA_VALID;
+		x->vee.vee_insn_info = VEE_GPA_VALID | VEE_BYTES_VALID;
+		x->vee.vee_insn_len = (uint8_t)strlen(s->code);
+		memcpy(x->vee.vee_insn_bytes, s->code, strlen(s->code));
 		x->vex_gpa_low = s->data;
+		x->vrs.vrs_gprs[VCPU_REGS_RDX] = s->data;
+		x->vrs.vrs_gprs[VCPU_REGS_RIP] = fake.regs.vrs_gprs[VCPU_REGS_RIP];
 	} else {
 		x->vei.vei_dir = s->dir;
 		x->vei.vei_size = s->size;
@@ -139,6 +153,15 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		ck_assert_uint_eq(((struct vm_resetcpu_params *)arg)->vrp_vm_id, fake.next_id);
 		fake.resets++;
 		fake.regs = ((struct vm_resetcpu_params *)arg)->vrp_init_state;
+		return 0;
+	case VMM_IOC_READREGS:
+		if (fake.read_error) {
+			errno = fake.read_error;
+			return -1;
+		}
+		ck_assert_uint_eq(((struct vm_rwregs_params *)arg)->vrwp_vm_id, fake.next_id);
+		ck_assert_uint_eq(((struct vm_rwregs_params *)arg)->vrwp_mask & VM_RWREGS_GPRS, 0);
+		((struct vm_rwregs_params *)arg)->vrwp_regs = fake.regs;
 		return 0;
 	case VMM_IOC_EXITREGS:
 		ck_assert_uint_eq(((struct vm_exitregs_params *)arg)->vxr_vm_id, fake.next_id);
@@ -454,15 +477,74 @@ START_TEST(endless_resets_end)
 }
 END_TEST
 
-START_TEST(missing_device_is_named)
+/* Reads of nothing are ones, writes are dropped, and the guest goes on. */
+START_TEST(memory_that_is_not_there)
 {
 	static const struct step script[] = {
-		{ .reason = SVM_VMEXIT_NPF, .data = 0xfee00020 },
+		{ .reason = SVM_VMEXIT_NPF, .data = 0xfed803c0, .code = "\x8b\x02" },
+		{ .reason = VMX_EXIT_IO, .dir = VEI_DIR_OUT, .size = 1, .port = 0x80,
+		  .check_regs = true, .want_rax = 0xffffffff, .want_rip = 2 },
+		{ .reason = SVM_VMEXIT_NPF, .data = 0xfed803c0, .code = "\x48\x89\x02" },
+		{ .reason = SVM_VMEXIT_HLT, .check_regs = true, .want_rip = 3 },
 	};
 
 	RUN_SCRIPT(script);
+	ck_assert_int_eq(m.end, END_POWERED_OFF);
+	ck_assert_uint_eq(fake.runs, 4);
+	ck_assert_str_eq(notes, "");
+	teardown();
+}
+END_TEST
+
+START_TEST(vector_loads_are_told_once)
+{
+	static const struct step script[] = {
+		{ .reason = SVM_VMEXIT_NPF, .data = 0xfed803c0, .code = "\x0f\x28\x02" },
+		{ .reason = SVM_VMEXIT_NPF, .data = 0xfed803c0, .code = "\x0f\x28\x02" },
+		{ .reason = SVM_VMEXIT_HLT, .check_regs = true, .want_rip = 3 },
+	};
+	const char *said;
+
+	RUN_SCRIPT(script);
+	ck_assert_int_eq(m.end, END_POWERED_OFF);
+	said = strstr(notes, "vector instructions");
+	ck_assert_ptr_nonnull(said);
+	ck_assert_ptr_null(strstr(said + 1, "vector instructions"));
+	teardown();
+}
+END_TEST
+
+START_TEST(what_can_not_be_emulated_is_named)
+{
+	static const struct step jump[] = {
+		{ .reason = SVM_VMEXIT_NPF, .data = 0xfee00020, .code = "\xff\x22" },
+	};
+	static const struct step table[] = {
+		{ .reason = VMX_EXIT_EPT_VIOLATION },
+		{ .reason = SVM_VMEXIT_NPF, .data = 0xfee00020, .code = "\x8b\x03" },
+	};
+
+	RUN_SCRIPT(jump);
 	ck_assert_int_eq(m.end, END_FAILED);
+	ck_assert_ptr_nonnull(strstr(m.end_text, "instruction that vmctl does not know"));
 	ck_assert_ptr_nonnull(strstr(m.end_text, "guest-physical address 0xfee00020"));
+	teardown();
+	RUN_SCRIPT(table);		/* no address: not an access to nothing */
+	ck_assert_ptr_nonnull(strstr(m.end_text, "broke the protection of an unknown address"));
+	teardown();
+	setup(table + 1, 1);
+	machine_vcpu(&m);
+	ck_assert_ptr_nonnull(strstr(m.end_text, "ran code or has page tables where"));
+	teardown();
+	setup(jump, 1);
+	fake.read_error = ENOENT;
+	machine_vcpu(&m);
+	ck_assert_int_eq(m.end, END_STOPPED);
+	teardown();
+	setup(jump, 1);
+	fake.read_error = EIO;
+	machine_vcpu(&m);
+	ck_assert_ptr_nonnull(strstr(m.end_text, "registers can not be read"));
 	teardown();
 }
 END_TEST
@@ -616,6 +698,7 @@ SUITE_MAIN("vmctl: machine", creates_and_enters, prints_and_powers_off, in_merge
 	   interrupt_is_delivered_when_ready, input_interrupts_a_running_guest,
 	   hlt_sleeps_until_an_interrupt, stop_wakes_a_halted_guest, somebody_else_ends_the_vm,
 	   reset_makes_a_new_vm, reset_clears_memory, reset_ends_a_vm_that_runs_once,
-	   endless_resets_end, missing_device_is_named, strange_exits_end_it,
+	   endless_resets_end, memory_that_is_not_there, vector_loads_are_told_once,
+	   what_can_not_be_emulated_is_named, strange_exits_end_it,
 	   signals_do_not_end_it, console_flood_is_bounded, input_flood_is_bounded, open_refusals,
 	   create_refusals, memory_above_the_device_window)
