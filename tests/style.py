@@ -18,6 +18,16 @@ C_SUFFIXES = {".c", ".h", ".S"}
 # Formats whose rows are data, and files that can not carry a comment.
 WIDE = {".yaml", ".json", ".csv", ".j2", ".md"}
 BARE = {".json", ".csv"}
+# What a guest or a caller controls: as an index it is kept in its table without a branch
+# (src/core/nospec.h).
+CONTROLLED = re.compile(r"\[([^][]*\b(?:gpa|gva|at|code|basic|encoding|rip|irq|port|subleaf"
+                        r"|names->vcpu)\b[^][]*)\]")
+KEPT = re.compile(r"index_nospec\(|level_index\(| % | & ")
+
+
+def unguarded(line: str) -> bool:
+    """Does the line read a table with an index that a branch alone has checked?"""
+    return any(not KEPT.search(index) for index in CONTROLLED.findall(line))
 
 
 def problems(path: Path) -> Iterator[tuple[int, str]]:
@@ -46,6 +56,9 @@ def problems(path: Path) -> Iterator[tuple[int, str]]:
             if path.parts[:2] in (("src", "core"), ("src", "svm"), ("src", "vmx")) and \
                     re.match(r"#\s*include\s*<(linux|asm)/", line):
                 yield number, "the core includes no header of the host's kernel"
+            if path.parts[:2] in (("src", "core"), ("src", "svm"), ("src", "vmx")) and \
+                    unguarded(line):
+                yield number, "an index that a guest or a caller controls: index_nospec()"
 
 
 def main() -> int:

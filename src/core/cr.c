@@ -150,7 +150,7 @@ write_cr(struct vcpu *v, uint8_t cr, uint64_t value)
 static uint64_t *
 gpr(struct vcpu *v, uint8_t encoding)
 {
-	return &v->gpr[reg_by_encoding[encoding]];
+	return &v->gpr[reg_by_encoding[encoding & 15]];
 }
 
 int

@@ -151,7 +151,7 @@ insn_bytes(struct vcpu *v, uint8_t bytes[INSN_MAX])
 static uint64_t
 address_part(const struct vcpu *v, uint8_t reg)
 {
-	return reg == INSN_NO_REG ? 0 : v->gpr[reg_by_encoding[reg]];
+	return reg == INSN_NO_REG ? 0 : v->gpr[reg_by_encoding[reg & 15]];
 }
 
 int

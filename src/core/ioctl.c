@@ -50,8 +50,7 @@ call_with_vcpu(struct vm *vm, const struct ioctl_desc *d, void *arg)
 		return -EPERM;
 	if (names->vcpu >= vm->ncpus)
 		return -ENOENT;
-	/* Masked, so that a mispredicted branch does not read past the table. */
-	v = vm->vcpu[names->vcpu % VMM_MAX_VCPUS_PER_VM];
+	v = vm->vcpu[index_nospec(names->vcpu, vm->ncpus)];
 	if (d->vcpu == IOCTL_VCPU_FOUND)
 		return d->handler(NULL, v, arg);
 	return call_locked(v, d, arg);

@@ -8,6 +8,7 @@
  */
 #include "memory.h"
 #include "backend.h"
+#include "nospec.h"
 
 #define AHEAD		7u		/* pages faulted in before they are touched */
 #define CHUNK_PAGES	512u		/* pages in one entry of vm->prot */
@@ -118,7 +119,7 @@ prot_at(const struct vm *vm, uint64_t gpa)
 
 	if (prot == NULL)
 		return STAGE2_RWX;
-	chunk = sync_load_acquire(&prot[gpa / PAGE_SIZE_2M]);
+	chunk = sync_load_acquire(&prot[index_nospec(gpa / PAGE_SIZE_2M, vm->nprot)]);
 	if (chunk == NULL)
 		return STAGE2_RWX;
 	return sync_load(&chunk[gpa / PAGE_SIZE_4K % CHUNK_PAGES]);
@@ -134,7 +135,8 @@ prot_uniform(const struct vm *vm, uint64_t gpa, uint64_t size)
 	if (vm->prot == NULL)
 		return true;
 	for (at = gpa; at < gpa + size; at += PAGE_SIZE_2M) {
-		const uint8_t *chunk = vm->prot[at / PAGE_SIZE_2M];
+		const uint8_t *chunk =
+		    vm->prot[index_nospec(at / PAGE_SIZE_2M, vm->nprot)];
 
 		if (prot_at(vm, at) != prot)
 			return false;
@@ -214,7 +216,7 @@ int
 memory_protect(struct vm *vm, uint64_t gpa, uint64_t size, unsigned int prot)
 {
 	const uint64_t limit = vm->nprot * PAGE_SIZE_2M;
-	struct chunks c = { .first = gpa / PAGE_SIZE_2M };
+	struct chunks c = { .first = index_nospec(gpa / PAGE_SIZE_2M, vm->nprot) };
 	uint64_t at, end;
 	int err;
 
@@ -230,7 +232,7 @@ memory_protect(struct vm *vm, uint64_t gpa, uint64_t size, unsigned int prot)
 		host_mutex_lock(&vm->mem_lock);
 		chunks_install(&c, vm);
 		for (at = gpa; at < end; at += PAGE_SIZE_4K)
-			sync_store(&vm->prot[at / PAGE_SIZE_2M]
+			sync_store(&vm->prot[index_nospec(at / PAGE_SIZE_2M, vm->nprot)]
 			    [at / PAGE_SIZE_4K % CHUNK_PAGES], (uint8_t)prot);
 		/* What is allowed comes back by faults. */
 		if (stage2_unmap(&vm->stage2, gpa, end - gpa))
@@ -513,6 +515,13 @@ mem_owner_gone(void *arg)
 
 /* --- The driver's own accesses -------------------------------------------- */
 
+/* Where gpa, which is in the range, is in the creator. */
+static uint64_t
+hva_of(const struct vm_range *r, uint64_t gpa)
+{
+	return r->hva + index_nospec(gpa - r->gpa, r->size);
+}
+
 /* Reading is always allowed. */
 static bool
 allowed(const struct vm *vm, uint64_t gpa, unsigned int access)
@@ -528,7 +537,7 @@ memory_place(const struct vm *vm, uint64_t gpa, unsigned int access,
 
 	if (r == NULL || !allowed(vm, gpa, access))
 		return -EFAULT;
-	*addr = r->hva + (gpa - r->gpa);
+	*addr = hva_of(r, gpa);
 	return 0;
 }
 
@@ -551,7 +560,7 @@ piece(const struct vm *vm, uint64_t gpa, size_t len, unsigned int access,
 	for (at = gpa & ~(PAGE_SIZE_4K - 1); at < gpa + len; at += PAGE_SIZE_4K)
 		if (!allowed(vm, at, access))
 			return 0;
-	*hva = r->hva + (gpa - r->gpa);
+	*hva = hva_of(r, gpa);
 	return len;
 }
 

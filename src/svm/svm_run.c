@@ -8,6 +8,7 @@
 #include "debug.h"
 #include "event.h"
 #include "guest_loop.h"
+#include "nospec.h"
 #include "svm_cpu.h"
 #include "svm_entry_check.h"
 
@@ -168,7 +169,7 @@ decode_io(const struct vmcb *vmcb, struct exit_info *x)
 	x->io.rep = info & VMCB_IOIO_REP;
 	x->io.seg_valid = svm.caps.decode_assists && n < sizeof(seg);
 	if (x->io.seg_valid)
-		x->io.seg = seg[n];
+		x->io.seg = seg[index_nospec(n, sizeof(seg))];
 	x->insn_len = insn_len_to(vmcb->rip, vmcb->exitinfo2);
 }
 

@@ -68,7 +68,7 @@ decode_io(struct exit_info *x)
 		n = VMX_IO_INFO_SEG_ES;
 	x->io.seg_valid = n < sizeof(segment);
 	if (x->io.seg_valid)
-		x->io.seg = segment[n];
+		x->io.seg = segment[index_nospec(n, sizeof(segment))];
 }
 
 /* What the exit cut short; the bit of the qualification is the same for all of these. */
