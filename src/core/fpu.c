@@ -13,6 +13,7 @@
 #define XSAVE_LEGACY	512
 #define XSAVE_HEADER	64
 #define XSAVE_FCW	0	/* offset of FCW, 16 bits */
+#define XSAVE_FSW	2	/* of FSW, 16 bits */
 #define XSAVE_MXCSR	24	/* offset of MXCSR, 32 bits */
 
 static struct {
@@ -20,7 +21,11 @@ static struct {
 	uint64_t host_xcr0;
 	uint64_t mask;		/* components we switch */
 	unsigned int order;	/* of one area */
+	bool	 leaks;		/* FOP, FIP and FDP of before stay: fpu_load() */
 } fpu;
+
+/* Registers with an exception pending and all pointers zero; see fpu_load(). */
+static uint8_t no_pointers[XSAVE_LEGACY] __attribute__((__aligned__(16)));
 
 uint32_t
 fpu_xsave_size(uint64_t mask)
@@ -38,6 +43,18 @@ fpu_xsave_size(uint64_t mask)
 	return size;
 }
 
+static void
+init_no_pointers(void)
+{
+	const uint16_t fcw = 0x37e;	/* invalid operation is not masked */
+	const uint16_t fsw = 0x8081;	/* and pending: B, ES, IE */
+	const uint32_t mxcsr = 0x1f80;
+
+	memcpy(no_pointers + XSAVE_FCW, &fcw, sizeof(fcw));
+	memcpy(no_pointers + XSAVE_FSW, &fsw, sizeof(fsw));
+	memcpy(no_pointers + XSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
+}
+
 void
 fpu_init(void)
 {
@@ -48,6 +65,10 @@ fpu_init(void)
 	fpu.mask = fpu.xsave ? fpu.host_xcr0 & CPUID_XCR0_POLICY :
 	    ARCH_XCR0_X87;
 	size = fpu_xsave_size(fpu.mask);
+	/* Only AMD's have SVM. */
+	fpu.leaks = cpuid_host_has(CPUID_FEATURE_SVM) &&
+	    !cpuid_host_has(CPUID_FEATURE_XSAVEERPTR);
+	init_no_pointers();
 	for (fpu.order = 0; PAGE_SIZE_4K << fpu.order < size; fpu.order++)
 		;
 }
@@ -111,9 +132,16 @@ xcr0_put(struct vcpu *v)
 		cpu_xsetbv(0, fpu.host_xcr0);
 }
 
+/*
+ * AMD CPUs without XSAVEERPTR restore the pointers to the last instruction and
+ * operand only with an exception pending (APM 2 11.5.9.1, 11.4.4.3). Without this
+ * the guest would find those of the host or of another guest.
+ */
 void
 fpu_load(struct vcpu *v)
 {
+	if (fpu.leaks)
+		cpu_fxrstor(no_pointers);
 	if (!fpu.xsave) {
 		cpu_fxrstor(v->fpu);
 		return;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "backends.h"
+#include "fpu.h"
 #include "vmm_fixture.h"
 
 #define RIP	0x10000ULL
@@ -364,6 +365,45 @@ START_TEST(the_guest_keeps_its_fpu_registers)
 }
 END_TEST
 
+static uint8_t pointers_inside[18];
+
+static void
+look_at_pointers(struct sim_guest *g)
+{
+	struct sim_cpu *c = &sim_cpu[host_cpu()];
+
+	(void)g;
+	memcpy(pointers_inside, c->fpu + 6, sizeof(pointers_inside));
+	memset(c->fpu + 6, 0x77, sizeof(pointers_inside));
+}
+
+/* The x87 pointers of the host, or of another guest, must not be seen in this one. */
+START_TEST(the_guest_sees_no_other_pointers)
+{
+	static const uint8_t none[18];
+	const struct step step = { EXITS(EXIT_INTR), .act = look_at_pointers };
+	uint32_t r[4];
+
+	if (sim_machine->vmx)
+		return;
+	cpu_cpuid(0x80000008, 0, r);
+	for (unsigned int errptr = 0; errptr < 2; errptr++) {
+		sim_cpuid_set(0x80000008, UINT32_MAX, r[0],
+		    (r[1] & ~4u) | errptr << 2, r[2], r[3]);
+		fpu_init();
+		fixture_long_mode(&f, RIP);
+		for (unsigned int i = 0; i < 2; i++) {
+			memset(sim_cpu[host_cpu()].fpu + 6, 0x11 + i, 18);
+			ck_assert_int_eq(fixture_steps(&f, &s, &step, 1,
+			    VMM_NO_IRQ), 0);
+			/* With XSAVEERPTR its own come back. */
+			if (!errptr || i == 0)
+				ck_assert_mem_eq(pointers_inside, none, 18);
+		}
+	}
+}
+END_TEST
+
 START_TEST(the_last_vm_leaves_no_trace)
 {
 	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++)
@@ -456,6 +496,7 @@ main(void)
 		the_host_arms_a_breakpoint_meanwhile,
 		breakpoints_are_written_when_they_differ,
 		the_guest_keeps_its_fpu_registers,
+		the_guest_sees_no_other_pointers,
 		the_last_vm_leaves_no_trace,
 		a_host_without_xsave,
 		attach_without_memory,

@@ -251,6 +251,30 @@ aligned(const void *area, unsigned int to)
 		host_user_panic("#GP in the host: an FPU area at %p", area);
 }
 
+/* Byte offsets of FOP, FIP and FDP in the legacy region, and of what is behind. */
+#define POINTERS	6
+#define POINTERS_END	24
+
+/*
+ * Copies x87 and SSE state. AMD CPUs without XSAVEERPTR leave the pointers alone
+ * unless the state that is copied has an exception pending (FSW.ES).
+ */
+static void
+copy_legacy(uint8_t *to, const uint8_t *from)
+{
+	uint32_t vendor[4], sizes[4];
+	bool whole;
+
+	cpu_cpuid(0, 0, vendor);
+	cpu_cpuid(0x80000008, 0, sizes);
+	whole = vendor[1] != 0x68747541 || (sizes[1] & 4) || (from[2] & 0x80);
+	memcpy(to, from, POINTERS);
+	if (whole)
+		memcpy(to + POINTERS, from + POINTERS, POINTERS_END - POINTERS);
+	memcpy(to + POINTERS_END, from + POINTERS_END,
+	    XSAVE_LEGACY - POINTERS_END);
+}
+
 void
 cpu_xsave(void *area, uint64_t mask)
 {
@@ -262,7 +286,7 @@ cpu_xsave(void *area, uint64_t mask)
 	aligned(area, 64);
 	mask &= c->xcr0;
 	if (mask & 3)
-		memcpy(p, c->fpu, XSAVE_LEGACY);
+		copy_legacy(p, c->fpu);
 	if (mask & 4)
 		memcpy(p + XSAVE_AVX, c->fpu + XSAVE_AVX, XSAVE_AVX_SIZE);
 	memcpy(&bv, p + XSAVE_LEGACY, sizeof(bv));
@@ -290,7 +314,7 @@ cpu_xrstor(const void *area, uint64_t mask)
 	mask &= c->xcr0;
 	if (mask & 3) {
 		if (bv & mask & 3)
-			memcpy(c->fpu, p, XSAVE_LEGACY);
+			copy_legacy(c->fpu, p);
 		else
 			memset(c->fpu, 0, XSAVE_LEGACY);
 	}
@@ -306,14 +330,14 @@ void
 cpu_fxsave(void *area)
 {
 	aligned(area, 16);
-	memcpy(area, current()->fpu, XSAVE_LEGACY);
+	copy_legacy(area, current()->fpu);
 }
 
 void
 cpu_fxrstor(const void *area)
 {
 	aligned(area, 16);
-	memcpy(current()->fpu, area, XSAVE_LEGACY);
+	copy_legacy(current()->fpu, area);
 }
 
 uint64_t
