@@ -306,6 +306,7 @@ START_TEST(all_zeros_host)
 		{ 0x40000100, CPUID_ECX, 0x564b4d56 },	/* "VMKV" */
 		{ 0x40000100, CPUID_EDX, 0x0000004d },	/* "M" */
 		{ 0x40000101, CPUID_EAX, 1u << 1 | 1u << 3 | 1u << 24 },
+		{ 0x80000008, CPUID_EAX, 48 << 8 },	/* without la57 */
 	};
 	unsigned int i, j, reg;
 
@@ -381,7 +382,7 @@ START_TEST(all_ones_host)
 		{ 0x80000001, 0, CPUID_EDX, 0xe7d3a97f },
 		{ 0x80000007, 0, CPUID_EBX, 0 },
 		{ 0x80000007, 0, CPUID_EDX, 1u << 8 },	/* invariant TSC */
-		{ 0x80000008, 0, CPUID_EAX, 0xffff },	/* address widths */
+		{ 0x80000008, 0, CPUID_EAX, 48 << 8 | 0xff },	/* address widths */
 		/* CLZERO XSAVEERPTR LMSLE SSB_NO BTC_NO */
 		{ 0x80000008, 0, CPUID_EBX, 0x24100005 },
 		{ 0x80000008, 0, CPUID_ECX, 0 }, { 0x80000008, 0, CPUID_EDX, 0 },
