@@ -264,7 +264,7 @@ void	host_cr4_change(uint64_t set, uint64_t clear);
  */
 struct host_stay {
 	const volatile unsigned long *thread_flags;
-	unsigned long leave_mask;	/* of them: a signal waits */
+	unsigned long leave_mask;	/* of them: work for a return to user space */
 	unsigned long resched_mask;	/* of them: the scheduler does */
 	/* DR7 as the host wants it on this CPU. */
 	const volatile unsigned long *debug_armed;
@@ -280,11 +280,18 @@ struct host_stay {
 void	host_stay_begin(struct host_stay *s);
 void	host_stay_end(const struct host_stay *s);
 
-/* The thread should leave the loop: for a signal, or for the scheduler. */
+/*
+ * The thread should leave the loop: for a signal or other work that only a return
+ * to user space does, or for the scheduler.
+ */
+bool	host_stay_must_leave(unsigned long flags);	/* those of leave_mask */
+
 static inline bool
 host_stay_signal(const struct host_stay *s)
 {
-	return *s->thread_flags & s->leave_mask;
+	unsigned long flags = *s->thread_flags & s->leave_mask;
+
+	return flags != 0 && host_stay_must_leave(flags);
 }
 
 static inline bool

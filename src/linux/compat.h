@@ -79,10 +79,12 @@
 
 /* COMPAT_EXPORTS_symbol: the kernel exports it to any module (Kbuild). */
 
+#include <linux/entry-common.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/percpu.h>
 #include <linux/smp.h>
+#include <linux/task_work.h>
 
 /* 6.12 has a second, lazy bit for the scheduler's wish. */
 #ifdef TIF_NEED_RESCHED_LAZY
@@ -97,16 +99,63 @@ compat_need_resched(void)
 	return read_thread_flags() & COMPAT_RESCHED_MASK;
 }
 
-/* The thread flags that signal_pending() looks at: some threads ask not to be
- * interrupted by the second. */
+/* 6.19 has a flag for rseq alone; the return to user space looks at it. */
+#ifdef TIF_RSEQ
+#define COMPAT_RSEQ_MASK	BIT(TIF_RSEQ)
+#else
+#define COMPAT_RSEQ_MASK	0
+#endif
+
+/*
+ * The thread flags for which a thread has to return to user space: signals, and
+ * whatever else the kernel does there (task work, throttling, uprobes, live
+ * patches). The return clears all of them. Some threads ask not to be interrupted
+ * by TIF_NOTIFY_SIGNAL.
+ */
 static inline unsigned long
-compat_signal_mask(void)
+compat_leave_mask(void)
 {
+	unsigned long mask = EXIT_TO_USER_MODE_WORK &
+	    ~(COMPAT_RESCHED_MASK | COMPAT_RSEQ_MASK);
+
 #ifdef PF_NO_NOTIFY_SIGNAL
 	if (current->flags & PF_NO_NOTIFY_SIGNAL)
-		return BIT(TIF_SIGPENDING);
+		mask &= ~BIT(TIF_NOTIFY_SIGNAL);
 #endif
-	return BIT(TIF_SIGPENDING) | BIT(TIF_NOTIFY_SIGNAL);
+	return mask;
+}
+
+/*
+ * Is rseq what TIF_NOTIFY_RESUME stands for? Not if there is other work that can
+ * be recognised, nor if rseq has nothing to do: then it is work of another kind.
+ * Work that comes while the flag is set for rseq does not kick this CPU, and is seen
+ * at the next exit: the next tick at the latest, where there are ticks.
+ */
+static inline bool
+compat_resume_is_rseq(void)
+{
+#if defined(CONFIG_RSEQ) && !defined(TIF_RSEQ)
+	if (task_work_pending(current))
+		return false;
+#ifdef CONFIG_MEMCG
+	if (current->memcg_nr_pages_over_high != 0)
+		return false;
+#endif
+	return current->rseq && READ_ONCE(current->rseq_event_mask) != 0;
+#else
+	return false;
+#endif
+}
+
+/* SRSO on Zen 5: known since 6.14. */
+static inline bool
+compat_bp_spec_reduce(void)
+{
+#ifdef X86_FEATURE_SRSO_BP_SPEC_REDUCE
+	return cpu_feature_enabled(X86_FEATURE_SRSO_BP_SPEC_REDUCE);
+#else
+	return false;
+#endif
 }
 
 /* SWAPGS, RDGSBASE and WRGSBASE work: with FRED there is no SWAPGS. */

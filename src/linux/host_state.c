@@ -33,7 +33,7 @@ host_stay_begin(struct host_stay *s)
 	/* Copies from user space find a page or fail. */
 	pagefault_disable();
 	s->thread_flags = &current_thread_info()->flags;
-	s->leave_mask = compat_signal_mask();
+	s->leave_mask = compat_leave_mask();
 	s->resched_mask = COMPAT_RESCHED_MASK;
 	s->debug_armed = this_cpu_ptr(&cpu_dr7);
 	s->cpu = smp_processor_id();
@@ -45,6 +45,16 @@ host_stay_end(const struct host_stay *s)
 	compat_ibpb_exit_to_user();
 	pagefault_enable();
 	kernel_fpu_end();
+}
+
+/*
+ * Whatever is asked for needs the return to user space. But rseq, which each
+ * switch of threads asks for, needs only that it happens before user code runs.
+ */
+bool
+host_stay_must_leave(unsigned long flags)
+{
+	return flags != BIT(TIF_NOTIFY_RESUME) || !compat_resume_is_rseq();
 }
 
 void

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /* t_irq.c - interrupts into the guest: vectors, windows, HLT, kicks. */
 #define _GNU_SOURCE
+#include <linux/keyctl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "vm.h"
 
@@ -527,6 +531,46 @@ TEST(signal_leaves, "run/signal/ends_run")
 	CHECK(alarms >= 20);
 	CHECK(vm_info(vm->fd, vm->id, &r));
 	CHECK_EQ(r.vir_vcpu_state[0], VCPU_STATE_STOPPED);
+}
+
+/* Gives its parent a session keyring of its own, over and over: as task work. */
+static void
+keyring_giver(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0)
+		_exit(1);
+	for (;;) {
+		syscall(SYS_keyctl, KEYCTL_SESSION_TO_PARENT);
+		usleep(20000);
+	}
+}
+
+static long
+session_keyring(void)
+{
+	return syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID,
+	    KEY_SPEC_SESSION_KEYRING, 0);
+}
+
+/* What the kernel does when a thread returns to user space is done for RUN, too. */
+TEST(work_leaves, "run/signal/task_work_ends_run")
+{
+	struct vm *vm = vm_new(LONG);
+	struct vcpu *v = &vm->cpu[0];
+	long before = session_keyring();
+	pid_t giver;
+
+	giver = (pid_t)CHECK_OK(fork());
+	if (giver == 0)
+		keyring_giver();
+	vm_call_start(v, g_long_jmp_self, 0, 0, 0, 0);
+	do {
+		vm_run(v);
+		CHECK_EQ(v->reason, VM_EXIT_NONE);
+	} while (session_keyring() == before);
+	CHECK_OK(kill(giver, SIGKILL));
+	CHECK_OK(waitpid(giver, NULL, 0));
 }
 
 TEST(irq_bad, "ioctl/run/bad_vector")

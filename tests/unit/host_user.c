@@ -1496,6 +1496,12 @@ host_l1d_flush(bool loaded)
 	sync_add(&host_user.l1d_flushes, 1);
 }
 
+bool
+host_stay_must_leave(unsigned long flags)
+{
+	return flags != 0;
+}
+
 void
 host_machine_check(void)
 {
