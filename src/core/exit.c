@@ -88,6 +88,27 @@ exit_inject(struct vcpu *v, const struct exit_policy *p)
 	return EXIT_RESUME;
 }
 
+/* Has the guest asked for #AC, and is where it can come (SDM 3A 6.15, #AC)? */
+static bool
+checks_alignment(struct vcpu *v)
+{
+	struct guest_mode m;
+
+	vmm_backend()->mode(v, &m);
+	return m.cpl == 3 && (m.cr0 & ARCH_CR0_AM) &&
+	    (m.rflags & ARCH_RFLAGS_AC);
+}
+
+/* The host's #AC, for a split lock: the guest would not know what it is. */
+static int
+split_lock(struct vcpu *v)
+{
+	if (v->loaded)
+		return EXIT_SLEEP;
+	host_split_lock(v->gpr[VCPU_REGS_RIP]);
+	return EXIT_RESUME;
+}
+
 /* An exception that was intercepted only to break endless delivery. */
 int
 exit_reflect(struct vcpu *v, const struct exit_policy *p)
@@ -99,6 +120,9 @@ exit_reflect(struct vcpu *v, const struct exit_policy *p)
 	};
 
 	(void)p;
+	if (f.vector == ARCH_EXC_AC && host_detects_split_locks() &&
+	    !checks_alignment(v))
+		return split_lock(v);
 	vcpu_fault(v, &f);
 	return EXIT_RESUME;
 }

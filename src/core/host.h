@@ -319,6 +319,17 @@ void	host_predictor_barrier(void);
  */
 void	host_machine_check(void);
 
+/* Does the host mitigate SRSO by BP_SPEC_REDUCE while guests may run? Constant. */
+bool	host_bp_spec_reduce(void);
+/* Does the host detect split locks by #AC (SDM 3B 18.3.1)? Constant. */
+bool	host_detects_split_locks(void);
+/*
+ * A split lock of the guest at rip made the host's #AC: do what the host does for
+ * its own threads, after which the guest can go on, or the thread has a signal
+ * pending. May sleep.
+ */
+void	host_split_lock(uint64_t rip);
+
 /* The NMI that ended a guest's stay: the host's handler. Interrupts off. */
 void	host_nmi(void);
 /* May the host want the L1 data cache flushed before a guest (L1TF)? Constant. */

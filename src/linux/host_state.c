@@ -6,6 +6,7 @@
 #include <linux/ktime.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
+#include <asm/cpu.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
@@ -61,6 +62,25 @@ void
 host_predictor_barrier(void)
 {
 	indirect_branch_prediction_barrier();
+}
+
+bool
+host_bp_spec_reduce(void)
+{
+	return compat_bp_spec_reduce();
+}
+
+bool
+host_detects_split_locks(void)
+{
+	return boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT);
+}
+
+/* Warns and turns the detection off for a moment, or sends SIGBUS. */
+void
+host_split_lock(uint64_t rip)
+{
+	handle_guest_split_lock(rip);
 }
 
 /*

@@ -15,6 +15,8 @@
 #define LEAF_ADDRESS_SIZES	0x80000008u
 #define LEAF_SVM		0x8000000au
 
+#define BP_SPEC_REDUCE		(1ULL << 4)	/* of BP_CFG */
+
 #define MSRPM_ORDER		1	/* 8 KiB, APM 2 15.11 */
 #define IOPM_ORDER		2	/* 12 KiB, APM 2 15.10.1 */
 
@@ -116,6 +118,7 @@ svm_attach(void)
 	/* RDPID has no intercept, and QEMU's RDTSCP has none either. */
 	svm.reads_tsc_aux = cpuid_host_has(CPUID_FEATURE_RDPID) ||
 	    (svm.tcg && cpuid_host_has(CPUID_FEATURE_RDTSCP));
+	svm.bp_spec_reduce = host_bp_spec_reduce();
 	svm.page_1g = cpuid_host_has(CPUID_FEATURE_PAGE1GB);
 	err = svm_alloc();
 	if (err)
@@ -127,6 +130,21 @@ static enum stage2_level
 svm_largest_leaf(void)
 {
 	return svm.page_1g ? STAGE2_1G : STAGE2_2M;
+}
+
+/* SRSO on Zen 5: less speculation for as long as guests may run on this CPU. */
+static void
+reduce_speculation(struct svm_cpu *c, bool on)
+{
+	uint64_t cfg;
+
+	if (!svm.bp_spec_reduce || c->bp_reduced == on)
+		return;
+	cfg = cpu_rdmsr(ARCH_MSR_BP_CFG);
+	if (on && (cfg & BP_SPEC_REDUCE))
+		return;
+	cpu_wrmsr(ARCH_MSR_BP_CFG, cfg ^ BP_SPEC_REDUCE);
+	c->bp_reduced = on;
 }
 
 static int
@@ -147,6 +165,8 @@ svm_cpu_on(void)
 	c->next_asid = svm.max_asid + 1;
 	c->last_vcpu = 0;
 	c->times_on++;
+	c->bp_reduced = false;
+	reduce_speculation(c, true);
 	c->on = true;
 	return 0;
 }
@@ -167,6 +187,7 @@ svm_cpu_off(void)
 	if (!c->on)
 		return;
 	c->on = false;
+	reduce_speculation(c, false);
 	disable_svm(c);
 }
 

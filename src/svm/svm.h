@@ -25,6 +25,7 @@ struct svm_cpu {
 	uint64_t asid_gen;	/* grows when all ASIDs have been given out */
 	uint64_t last_vcpu;	/* tag of the vCPU that ran last, 0: none */
 	uint32_t times_on;
+	bool	 bp_reduced;	/* BP_SPEC_REDUCE is ours to clear */
 };
 
 struct svm_vcpu {
@@ -52,6 +53,7 @@ struct svm_machine {
 	uint32_t max_asid;
 	bool	 la57;		/* the host's page tables have five levels */
 	bool	 has_xss;
+	bool	 bp_spec_reduce;	/* the host wants it around guests */
 	bool	 reads_tsc_aux;	/* a guest can, without an exit */
 	uint32_t clean;		/* of a VMCB right after an exit */
 	bool	 tcg;		/* the CPU is QEMU's; see put_event() */

@@ -1502,6 +1502,27 @@ host_stay_must_leave(unsigned long flags)
 	return flags != 0;
 }
 
+bool
+host_bp_spec_reduce(void)
+{
+	return host_user.bp_spec_reduce;
+}
+
+bool
+host_detects_split_locks(void)
+{
+	return host_user.detects_split_locks;
+}
+
+void
+host_split_lock(uint64_t rip)
+{
+	if (self.preempt != 0 || self.irqs_off)
+		host_user_panic("host_split_lock where it cannot sleep");
+	host_user.split_lock_rip = rip;
+	sync_add(&host_user.split_locks, 1);
+}
+
 void
 host_machine_check(void)
 {

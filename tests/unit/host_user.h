@@ -82,6 +82,8 @@ struct host_user {
 	unsigned long debug_armed;	/* DR7 as the host wants it */
 	uint64_t stays, stays_ended, predictor_barriers, machine_checks;
 	void	(*on_machine_check)(void);	/* as the host's handler */
+	bool	 bp_spec_reduce, detects_split_locks;
+	uint64_t split_locks, split_lock_rip;	/* calls; of the last one */
 
 	/* Time */
 	uint64_t ns, wall_ns;		/* defaults 1 s, 1 600 000 000 s */

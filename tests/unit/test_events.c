@@ -513,6 +513,72 @@ START_TEST(an_intercepted_exception_reaches_the_guest)
 }
 END_TEST
 
+static void
+set_user(uint64_t cr0, uint64_t rflags)
+{
+	struct vcpu_reg_state r;
+
+	fixture_long_mode(&f, RIP);
+	fixture_regs(&f, &r);
+	r.vrs_crs[VCPU_REGS_CR0] |= cr0;
+	r.vrs_gprs[VCPU_REGS_RFLAGS] |= rflags;
+	r.vrs_sregs[VCPU_REGS_SS].vsi_ar |= 3 << ARCH_AR_DPL_SHIFT;
+	r.vrs_sregs[VCPU_REGS_CS].vsi_ar |= 3 << ARCH_AR_DPL_SHIFT;
+	r.vrs_sregs[VCPU_REGS_SS].vsi_sel |= 3;
+	r.vrs_sregs[VCPU_REGS_CS].vsi_sel |= 3;
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_ALL, &r), 0);
+}
+
+/* A host that detects split locks takes #AC for one, whatever the guest wants. */
+START_TEST(a_split_lock_is_the_hosts)
+{
+	static const struct {
+		uint64_t cr0, rflags;
+		bool	 guests;
+	} cases[] = {
+		{ 0, 0, false }, { ARCH_CR0_AM, 0, false },
+		{ 0, ARCH_RFLAGS_AC, false },
+		{ ARCH_CR0_AM, ARCH_RFLAGS_AC, true },
+	};
+	const struct step steps[] = {
+		{ EXITS(EXIT_EXCEPTION_AC), .interrupted = EV_INTR(0x50) },
+		{ EXITS(EXIT_INTR) },
+	};
+	uint64_t before;
+
+	host_user.detects_split_locks = true;
+	set_rflags(IF);
+	/* At CPL 0, where no guest can ask for it. */
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(host_user.split_locks, 1);
+	ck_assert_uint_eq(host_user.split_lock_rip, RIP);
+	/* What was under way goes on; RIP stays. */
+	ck_assert_uint_eq(s.seen[1].event, EV_INTR(0x50));
+	ck_assert_uint_eq(s.seen[1].gpr[VCPU_REGS_RIP], RIP);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		before = host_user.split_locks;
+		set_user(cases[i].cr0, cases[i].rflags);
+		ck_assert_int_eq(fixture_steps(&f, &s, &(const struct step){
+		    EXITS(EXIT_EXCEPTION_AC) }, 1, VMM_NO_IRQ), 0);
+		ck_assert_uint_eq(host_user.split_locks - before,
+		    !cases[i].guests);
+		ck_assert_uint_eq(s.seen[1].event,
+		    cases[i].guests ? EV_EXC_CODE(17, 0) : 0);
+	}
+}
+END_TEST
+
+/* A host that detects none: it can only be the guest's. */
+START_TEST(without_split_locks_it_is_the_guests)
+{
+	const struct step steps[] = { { EXITS(EXIT_EXCEPTION_AC) } };
+
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.seen[1].event, EV_EXC_CODE(17, 0));
+	ck_assert_uint_eq(host_user.split_locks, 0);
+}
+END_TEST
+
 START_TEST(real_mode_pushes_no_error_code)
 {
 	const struct step steps[] = {
@@ -618,6 +684,8 @@ main(void)
 		an_interrupt_survives_a_fault,
 		two_exceptions_make_a_double_fault,
 		an_intercepted_exception_reaches_the_guest,
+		a_split_lock_is_the_hosts,
+		without_split_locks_it_is_the_guests,
 		real_mode_pushes_no_error_code,
 		a_signal_ends_run,
 		a_signal_ends_a_stay_in_the_guest,

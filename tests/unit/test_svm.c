@@ -433,6 +433,36 @@ look_at_aux(struct sim_guest *g)
 }
 
 static void
+with_bp_spec_reduce(void)
+{
+	host_user.bp_spec_reduce = true;
+	sim_msr_set(0xc001102e, 0x20);
+}
+
+/* SRSO on Zen 5: while guests may run here, and not a moment longer. */
+START_TEST(speculation_is_reduced_while_there_are_guests)
+{
+	fixture_stop(&f);
+	fixture_machine = with_bp_spec_reduce;
+	start();
+	fixture_machine = NULL;
+	for (unsigned int cpu = 0; cpu < HOST_USER_CPUS; cpu++) {
+		host_user_set_cpu(cpu);
+		ck_assert_uint_eq(cpu_rdmsr(0xc001102e), 0x30);
+	}
+	host_user_set_cpu(0);
+	host_user_cpu_down(0);
+	ck_assert_uint_eq(cpu_rdmsr(0xc001102e), 0x20);
+	/* Somebody else has it on, so it stays on. */
+	sim_msr_set(0xc001102e, 0x30);
+	ck_assert_int_eq(host_user_cpu_up(0), 0);
+	host_user_cpu_down(0);
+	ck_assert_uint_eq(cpu_rdmsr(0xc001102e), 0x30);
+	ck_assert_int_eq(host_user_cpu_up(0), 0);
+}
+END_TEST
+
+static void
 with_rdpid(void)
 {
 	sim_cpuid_set(7, 0, 0, 0x209c01a9, 1u << 22, 0);
@@ -550,6 +580,7 @@ main(void)
 		a_cpu_forgets_while_it_is_off,
 		the_host_s_xss_is_put_away,
 		the_host_s_tsc_aux_is_put_away,
+		speculation_is_reduced_while_there_are_guests,
 		a_host_with_five_levels,
 		machines_that_cannot,
 		large_leaves_are_the_cpu_s,
