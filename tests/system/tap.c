@@ -43,7 +43,7 @@ static const char *const trouble[] = {
 	"Bad rss-counter", "refcount_t:", "invalid opcode:", "double fault",
 	"scheduling while atomic", "suspicious RCU usage", "unable to handle",
 	"INFO: task", "possible circular locking", "nobody cared", "ODEBUG:",
-	"pagealloc: ", "page dumped because", "kernel BUG at",
+	"pagealloc: ", "page dumped because", "ernel BUG at",
 };
 
 void

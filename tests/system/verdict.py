@@ -25,9 +25,9 @@ TROUBLE = re.compile(
     r"detected stall|self-detected|Call Trace|unchecked MSR access|blocked for more than|"
     r"UBSAN|KASAN|list_(?:add|del) corruption|Bad page|Bad rss-counter|refcount_t:|"
     r"invalid opcode:|double fault|scheduling while atomic|unable to handle|"
-    r"ODEBUG:|pagealloc: |page dumped because|kernel BUG at|unreferenced object|"
+    r"ODEBUG:|pagealloc: |page dumped because|[Kk]ernel BUG at|unreferenced object|"
     # Checkers that have gone to sleep.
-    r"kmemleak: .*(?:disabled|[Cc]annot allocate)|MAX_\w+ too low|MAX_LOCK_DEPTH|"
+    r"kmemleak: .*(?:disabled|[Cc]annot allocate)|MAX_\w+ too low|"
     r"turning off the locking correctness validator|"
     r"HARNESS: ")
 # A case that makes the kernel print backtraces says so (klog_expect_backtraces()).

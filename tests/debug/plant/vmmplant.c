@@ -4,8 +4,9 @@
  *
  * Write the name of a mistake to /sys/kernel/debug/vmmplant and it is made; the
  * file lists the names. The console has a line before and one behind each, with
- * what its checker says in between. The order matters: lockdep turns itself off
- * at its first report, and the last ones kill the task that wrote.
+ * what its checker says in between. The order matters: lockdep is off after its
+ * first report and after KASAN's, and what RCU protects is known by lockdep; the last
+ * ones kill the task that wrote.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -262,6 +263,8 @@ static const struct plant {
 	void	(*make)(void);
 } plants[] = {
 	{ "warn", plant_warn },
+	{ "rcu", plant_rcu },
+	{ "lock_order", plant_lock_order },
 	{ "use_after_free", plant_use_after_free },
 	{ "stack_overrun", plant_stack_overrun },
 	{ "vmalloc_overrun", plant_vmalloc_overrun },
@@ -275,10 +278,8 @@ static const struct plant {
 	{ "leak", plant_leak },
 	{ "sleep_in_atomic", plant_sleep_in_atomic },
 	{ "which_cpu", plant_which_cpu },
-	{ "rcu", plant_rcu },
 	{ "hung_task", plant_hung_task },
 	{ "stall", plant_stall },
-	{ "lock_order", plant_lock_order },
 	{ "page_freed_twice", plant_page_freed_twice },
 	{ "page_table", plant_page_table },
 };
