@@ -5,8 +5,9 @@ Passed is only what said so. A run without a plan, with fewer results than
 planned, with a skipped case, without the test program's exit status, or with a
 complaint of the kernel on the console has failed.
 
-With --planted, mistakes were made on purpose when all was over: each must have
-its complaint, and counts as a case.
+With --planted, the kernel is one that checks itself, and mistakes were made on
+purpose when all was over: each must have its complaint, and counts as a case. What
+the kernel said before the driver came is not about the driver.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ TROUBLE = re.compile(
     r"HARNESS: ")
 # A case that makes the kernel print backtraces says so (klog_expect_backtraces()).
 WANTED = re.compile(r"vmmtest: backtraces are (wanted|trouble)")
+# On a debug kernel: what came before the driver is none of its business.
+LOADED = re.compile(r"vmm: loading out-of-tree module")
 # Where the planted mistakes begin, and where each does and ends (tests/debug/hook).
 PLANTS = re.compile(r"vmmplant: begins")
 PLANT = re.compile(r"vmmplant: (plant|end) (\w+)")
@@ -144,13 +147,14 @@ def main() -> int:
     tap = args.tap.read_text(errors="replace") if args.tap.exists() else ""
     console = args.console.read_text(errors="replace") if args.console.exists() else ""
     lines = console.replace("\r", "").splitlines()
-    end = len(lines)
+    start, end = 0, len(lines)
     if args.planted:
+        start = next((i for i, line in enumerate(lines) if LOADED.search(line)), start)
         end = next((i for i, line in enumerate(lines) if PLANTS.search(line)), end)
     read_tap(tap.replace("\r", "").splitlines(), run, args.verbose)
     judge(run)
-    if trouble := complaint(lines[:end]):
-        run.problem(f"{args.console}:{trouble[0]}: {trouble[1]}")
+    if trouble := complaint(lines[start:end]):
+        run.problem(f"{args.console}:{start + trouble[0]}: {trouble[1]}")
     missing = max(0, (run.plan or 0) - run.passed - run.failed)
     if args.planted:
         read_plants(lines[end:], args.planted.read_text(), run, args.verbose)
