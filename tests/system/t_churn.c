@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "fault.h"
 #include "vm.h"
 
 #define PROCESSES	4
@@ -76,7 +77,8 @@ seed(void)
 /* Shared between all processes. */
 static struct shared {
 	volatile uint32_t id[IDS];	/* VMs that there may be */
-	unsigned int ioctls, answers, runs, vms, memory, forks;
+	unsigned int ioctls, answers, runs, vms, memory, forks, faults;
+	volatile int inject;		/* some operations meet a fault of the host's */
 	volatile int stop;
 } *shared;
 
@@ -584,8 +586,15 @@ churn_thread(void *arg)
 	struct rng r = rng_from(seed(), (uint32_t)(uintptr_t)arg);
 
 	wake_often(20);
-	while (!shared->stop)
+	while (!shared->stop) {
+		bool fault = shared->inject && chance(&r, 30);
+
+		if (fault)
+			fault_set(1 + below(&r, chance(&r, 50) ? 5 : 100));
 		op_any(&r);
+		if (fault && fault_hit())
+			COUNT(faults);
+	}
 	return NULL;
 }
 
@@ -644,16 +653,16 @@ child_gone(int pid)
 	    "a process ended with status %#x", (unsigned int)status);
 }
 
-/* I1: processes, threads, VMs and memory come and go, in any order. */
-TEST_T(churn_ioctls, "debug/churn/ioctls", 900)
+static void
+churn(unsigned int wanted, bool inject)
 {
-	const unsigned int wanted = number_from("CHURN", 20000);
 	const uint64_t end = now_ns() + 600000000000u * time_scale();
 	struct rng r = rng_from(seed(), 0xffffffff);
 	unsigned int i, next = 0, killed = 0;
 	int pid[PROCESSES];
 
 	share();
+	shared->inject = inject;
 	for (i = 0; i < PROCESSES; i++)
 		pid[i] = child_start(churn_process, (void *)(uintptr_t)next++);
 	while (shared->ioctls < wanted && now_ns() < end) {
@@ -669,11 +678,25 @@ TEST_T(churn_ioctls, "debug/churn/ioctls", 900)
 		child_gone(pid[i]);
 	test_note("seed %u: %u ioctls, %u of them with an answer, %u RUNs, %u VMs", seed(),
 	    shared->ioctls, shared->answers, shared->runs, shared->vms);
-	test_note("%u changes of memory, %u forks, %u processes killed", shared->memory,
-	    shared->forks, killed);
+	test_note("%u changes of memory, %u forks, %u processes killed, %u faults",
+	    shared->memory, shared->forks, killed, shared->faults);
 	CHECK(shared->ioctls >= wanted);
 	CHECK(shared->vms >= wanted / 200);
-	CHECK(shared->answers >= wanted / 10);
+	CHECK(shared->answers >= wanted / 20);
+}
+
+/* I1: processes, threads, VMs and memory come and go, in any order. */
+TEST_T(churn_ioctls, "debug/churn/ioctls", 900)
+{
+	churn(number_from("CHURN", 20000), false);
+}
+
+/* The same, where any allocation or copy may fail. */
+TEST_T(churn_faults, "debug/inject/churn", 900)
+{
+	faults_of_all_kinds();
+	churn(number_from("CHURN", 20000) / 2, true);
+	CHECK(shared->faults > 0);
 }
 
 /* --- The end of a VM, and its memory meanwhile ------------------------------------ */

@@ -17,62 +17,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "fault.h"
 #include "vm.h"
 
 #define MOST	3000		/* places that one call may have */
-
-static void
-write_file(const char *path, const char *text)
-{
-	int fd = (int)CHECK_OK(open(path, O_WRONLY | O_CLOEXEC));
-
-	CHECK_MSG(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", path,
-	    strerror(errno));
-	CHECK_OK(close(fd));
-}
-
-/* Fail whatever may fail, and say nothing about it: the calls tell. */
-static void
-faults_of_all_kinds(void)
-{
-	write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
-	write_file("/sys/kernel/debug/failslab/verbose", "0");
-	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
-	write_file("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-	write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0");
-	write_file("/sys/kernel/debug/fail_usercopy/verbose", "0");
-}
-
-/* --- One fault --------------------------------------------------------------------- */
-
-static __thread int nth_fd = -1;
-
-static void
-fault_set(unsigned int n)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", n);
-
-	if (nth_fd < 0)
-		nth_fd = (int)CHECK_OK(open("/proc/thread-self/fail-nth",
-		    O_RDWR | O_CLOEXEC));
-	/* What is left of the last one may hit this copy. */
-	if (pwrite(nth_fd, text, (size_t)len, 0) != len)
-		CHECK(pwrite(nth_fd, text, (size_t)len, 0) == len);
-}
-
-/* Was the fault used? What is left is taken away. */
-static bool
-fault_hit(void)
-{
-	char text[16] = "";
-	ssize_t n = pread(nth_fd, text, sizeof(text) - 1, 0);
-	bool hit = n > 0 && atoi(text) == 0;
-
-	fault_set(0);
-	return hit;
-}
 
 static bool
 good_error(int err)
@@ -281,7 +229,8 @@ call_protect(void *arg)
 {
 	struct vcpu *v = arg;
 
-	return do_protect(v->vm->fd, v->vm->id, v->id, 0, v->vm->size, VMM_PROT_ALL);
+	return do_protect(v->vm->fd, v->vm->id, v->id, LAYOUT_HIGH,
+	    v->vm->size - LAYOUT_HIGH, VMM_PROT_READ | VMM_PROT_WRITE);
 }
 
 static int
