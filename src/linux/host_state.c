@@ -4,6 +4,7 @@
  * registers, FPU, branch predictors, machine checks, and the clocks.
  */
 #include <linux/ktime.h>
+#include <linux/sched/signal.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 #include <asm/cpu.h>
@@ -76,11 +77,19 @@ host_detects_split_locks(void)
 	return boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT);
 }
 
-/* Warns and turns the detection off for a moment, or sends SIGBUS. */
+/*
+ * Warns and turns the detection off for a moment, or sends SIGBUS: as
+ * split_lock_detect= says. Where that is not for modules, always SIGBUS.
+ */
 void
 host_split_lock(uint64_t rip)
 {
+#ifdef COMPAT_EXPORTS_handle_guest_split_lock
 	handle_guest_split_lock(rip);
+#else
+	host_warn("vmm: a guest has split a lock at %#llx\n", rip);
+	send_sig(SIGBUS, current, 0);
+#endif
 }
 
 /*
