@@ -5,6 +5,7 @@
  */
 #include "svm.h"
 #include "cpu.h"
+#include "cr.h"
 #include "debug.h"
 #include "event.h"
 #include "guest_loop.h"
@@ -241,6 +242,23 @@ known_length(const struct vcpu *v, const struct vmcb *vmcb, uint64_t insns)
 	return insn_site_holds(s, rip, &now, insns) ? s->insn.length : 0;
 }
 
+/*
+ * QEMU's TCG, up to 7.2 at least, does not look at the intercept of #MC: the
+ * guest gets the exception. Where it cannot take it, which is a shutdown, the
+ * host has it after all.
+ */
+static void
+tcg_machine_check(struct exit_info *x)
+{
+	if (!svm.tcg || x->kind != EXIT_TRIPLE_FAULT ||
+	    !(cr4_host & ARCH_CR4_MCE) ||
+	    !(cpu_rdmsr(ARCH_MSR_MCG_STATUS) & ARCH_MSR_MCG_STATUS_MCIP))
+		return;
+	x->kind = EXIT_EXCEPTION_MC;
+	/* Which has #MC as what the shutdown cut short. */
+	x->interrupted.type = EVENT_NONE;
+}
+
 /* Fill v->exit. Quick exits, but for MOV CR, have nothing but a length. */
 static int
 decode_exit(struct vcpu *v, struct vmcb *vmcb)
@@ -250,6 +268,7 @@ decode_exit(struct vcpu *v, struct vmcb *vmcb)
 
 	x->reason = vmcb->exitcode;
 	x->kind = svm_exit_kind(vmcb->exitcode);
+	tcg_machine_check(x);
 	svm_controls_renew(vmcb, x->kind);
 	if (host_tracing(vmm_exit)) {
 		x->info1 = vmcb->exitinfo1;

@@ -350,7 +350,8 @@ wanted(const struct test_case *c, int n, char **patterns)
 {
 	bool asked = strncmp(c->name, "selftest/", 9) == 0 ||
 	    strncmp(c->name, "debug/", 6) == 0 ||
-	    strncmp(c->name, "crash/", 6) == 0;
+	    strncmp(c->name, "crash/", 6) == 0 ||
+	    strncmp(c->name, "mce/", 4) == 0;
 	int i;
 
 	if (c->cpus > cpus)

@@ -360,6 +360,29 @@ START_TEST(what_eventinj_brings_exits_at_once_on_tcg)
 }
 END_TEST
 
+/* A triple fault there may be a machine check that the guest was not to get. */
+START_TEST(a_shutdown_on_tcg_may_be_a_machine_check)
+{
+	static const struct step step[] = {
+		{ EXITS(EXIT_TRIPLE_FAULT), .interrupted = EV_EXC(18) },
+	};
+
+	fixture_stop(&f);
+	fixture_machine = tcg;
+	fixture_start(&f, VCPUS);
+	fixture_machine = NULL;
+	fixture_long_mode(&f, RIP);
+	steps(step, 1, VMM_NO_IRQ);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_SHUTDOWN);
+	ck_assert_uint_eq(host_user.machine_checks, 0);
+	sim_msr_set(0x17a, 7);
+	steps(step, 1, VMM_NO_IRQ);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, SVM_VMEXIT_HLT);
+	ck_assert_uint_eq(host_user.machine_checks, 1);
+	ck_assert_uint_eq(seen[1].eventinj, 0);
+}
+END_TEST
+
 /* --- CPUs ---------------------------------------------------------------- */
 
 START_TEST(a_cpu_knows_nothing_of_another_s_vcpu)
@@ -576,6 +599,7 @@ main(void)
 		an_interrupt_that_was_not_taken_goes_in_again,
 		a_cut_short_interrupt_goes_in_once,
 		what_eventinj_brings_exits_at_once_on_tcg,
+		a_shutdown_on_tcg_may_be_a_machine_check,
 		a_cpu_knows_nothing_of_another_s_vcpu,
 		a_cpu_forgets_while_it_is_off,
 		the_host_s_xss_is_put_away,

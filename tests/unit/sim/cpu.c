@@ -82,6 +82,7 @@ sim_reset(void)
 	static const struct { uint32_t index; uint64_t value; } msrs[] = {
 		{ 0x00000010, 0 },			/* TSC */
 		{ 0x00000174, 0x10 },			/* SYSENTER_CS */
+		{ 0x0000017a, 0 },			/* MCG_STATUS */
 		{ 0x00000175, 0xffffc90000000000 },
 		{ 0x00000176, 0xffffffff81a00000 },
 		{ 0x00000277, 0x0007040600070406 },	/* PAT */
