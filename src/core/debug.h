@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * debug.h - DR0-DR3 of guest and host, for the backends.
+ * debug.h - DR0-DR3 and DEBUGCTL of guest and host, for the backends.
  */
 #ifndef CORE_DEBUG_H
 #define CORE_DEBUG_H
 
 #include "vm.h"
+#include "cpu.h"
 
 /*
  * Bring v->dr[] up to date: the guest writes DR0-DR3 without an exit. The vCPU's
@@ -30,13 +31,20 @@ void	debug_take(struct vcpu *v);
 /*
  * Around a turn, whose world switches do DR7 by themselves and leave it
  * disarmed: DR0-DR3 become the guest's, then the host's as far as it uses them.
+ * DEBUGCTL is 0 in guests: branch records, steps by branch and traps of bus
+ * locks are the host's. SVM does not switch it, VMX leaves 0 (SDM 3C 28.5.1).
  * Interrupts off.
  */
 static inline void
 debug_enter(struct vcpu *v)
 {
-	v->host_debug.active = host_stay_debug_active(&v->stay);
-	if (v->host_debug.active || !v->dr_live)
+	struct host_debug *d = &v->host_debug;
+
+	d->debugctl = cpu_rdmsr(ARCH_MSR_DEBUGCTL);
+	if (d->debugctl != 0)
+		cpu_wrmsr(ARCH_MSR_DEBUGCTL, 0);
+	d->active = host_stay_debug_active(&v->stay);
+	if (d->active || !v->dr_live)
 		debug_give(v);
 }
 
@@ -45,6 +53,8 @@ debug_leave(struct vcpu *v)
 {
 	if (v->host_debug.active)
 		debug_take(v);
+	if (v->host_debug.debugctl != 0)
+		cpu_wrmsr(ARCH_MSR_DEBUGCTL, v->host_debug.debugctl);
 }
 
 #endif /* CORE_DEBUG_H */

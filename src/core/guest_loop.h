@@ -198,9 +198,9 @@ guest_turn(struct vcpu *v, const struct guest_ops *ops)
 	v->flush = false;
 	v->tlb_seen = gen;
 	v->turn_over = false;
-	/* With breakpoints of its own, the host wants them back after each. */
-	next = guest_enter(v, ops, window || v->host_debug.active ? 1 :
-	    TURN_EXITS);
+	/* With breakpoints or counters of its own, the host wants them back after each. */
+	next = guest_enter(v, ops, window || v->host_debug.active ||
+	    v->host_counts ? 1 : TURN_EXITS);
 	ops->turn_end(v);
 out:
 	sync_store_release(&v->in_guest, 0);

@@ -308,6 +308,31 @@ host_stay_debug_active(const struct host_stay *s)
 	return *s->debug_armed & HOST_DEBUG_GLOBAL;
 }
 
+/* --- Counters and traces ---------------------------------------------------- */
+
+/*
+ * An MSR that counts or samples for the host, and what it is to hold while a
+ * guest runs on this CPU.
+ */
+struct host_perf_msr {
+	uint32_t index;
+	uint64_t host, guest;
+};
+#define HOST_PERF_MSRS	8
+/*
+ * Those whose two values differ, and how many they are. Then nothing counts in
+ * a guest that should not, and nothing samples that writes its records by the
+ * page tables in force (PEBS). True for the next entry. Interrupts off.
+ */
+unsigned int host_perf_msrs(struct host_perf_msr msr[HOST_PERF_MSRS]);
+/*
+ * Virtualisation comes to this CPU, or has left it: on before VMXON or once
+ * EFER.SVME is set, off after VMXOFF or once that is clear. The host stops
+ * tracing where both together are impossible (Intel PT), and knows whether its
+ * counters can tell host from guest (AMD). Preemption off.
+ */
+void	host_perf_virt(bool on);
+
 /* --- Mitigations, by the host's own settings ------------------------------ */
 
 /* Another vCPU's training of the branch predictors ends here. */

@@ -170,6 +170,7 @@ enum cr_op { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 struct host_debug {
 	bool	 active;
 	uint64_t dr[4], dr6, dr7;
+	uint64_t debugctl;	/* of this turn */
 };
 
 /* An IN or string element that the client has been asked for. */
@@ -211,6 +212,7 @@ struct vcpu {
 	uint64_t dr[4];		/* DR0-DR3 */
 	bool	 dr_live;	/* DR0-3 of the CPU are the guest's: debug.c */
 	struct host_debug host_debug;
+	bool	 host_counts;	/* host_perf_msrs() is true for one entry only */
 	/* Where the vendor's control structure has no place for them. */
 	uint64_t dr6, cr8;
 	uint64_t cr4;		/* as written; in force it has cr4_host too */

@@ -156,6 +156,7 @@ svm_cpu_on(void)
 	if (efer & ARCH_EFER_SVME)
 		return -EBUSY;
 	cpu_wrmsr(ARCH_MSR_EFER, efer | ARCH_EFER_SVME);
+	host_perf_virt(true);
 	c->old_hsave_pa = cpu_rdmsr(ARCH_MSR_VM_HSAVE_PA);
 	cpu_wrmsr(ARCH_MSR_VM_HSAVE_PA, host_va_to_pa(c->hsave));
 	c->xss = svm.has_xss ? cpu_rdmsr(ARCH_MSR_XSS) : 0;
@@ -189,6 +190,7 @@ svm_cpu_off(void)
 	c->on = false;
 	reduce_speculation(c, false);
 	disable_svm(c);
+	host_perf_virt(false);
 }
 
 static void

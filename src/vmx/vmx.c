@@ -205,7 +205,9 @@ vmx_cpu_on(void)
 	if (err)
 		return err;
 	host_cr4_change(ARCH_CR4_VMXE, 0);
+	host_perf_virt(true);
 	if (!vmx_vmxon(host_va_to_pa(c->region))) {
+		host_perf_virt(false);
 		host_cr4_change(0, ARCH_CR4_VMXE);
 		host_warn("vmm: VMXON failed on CPU %u\n", host_cpu());
 		return -EIO;
@@ -239,6 +241,7 @@ vmx_cpu_off(void)
 		vmcs_leave(c, c->active);
 	c->on = false;
 	disable_vmx();
+	host_perf_virt(false);
 }
 
 /* As KVM, it does not ask who has begun VMX operation: it has to end. */
@@ -321,6 +324,9 @@ vmx_vcpu_init(struct vcpu *v)
 		if (s->apic == NULL)
 			return -ENOMEM;
 	}
+	s->msrs = host_page_alloc(0);
+	if (s->msrs == NULL)
+		return -ENOMEM;
 	s->vpid = vpid_get();
 	return 0;
 }
@@ -337,6 +343,8 @@ vmx_vcpu_fini(struct vcpu *v)
 	vpid_put(s->vpid);
 	if (s->apic != NULL)
 		host_page_free(s->apic, 0);
+	if (s->msrs != NULL)
+		host_page_free(s->msrs, 0);
 	if (s->vmcs != NULL)
 		host_page_free(s->vmcs, 0);
 	host_free(s);
@@ -392,6 +400,8 @@ write_controls(const struct vmx_vcpu *s, const struct vmx_vm *xv)
 	vmx_vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 0);
 	vmx_vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, 0);
 	vmx_vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+	vmx_vmwrite(VMCS_ENTRY_MSR_LOAD_ADDRESS, host_va_to_pa(s->msrs->entry));
+	vmx_vmwrite(VMCS_EXIT_MSR_LOAD_ADDRESS, host_va_to_pa(s->msrs->exit));
 	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	vmx_vmwrite(VMCS_VMCS_LINK_POINTER, UINT64_MAX);
 	write_timer();
@@ -424,6 +434,7 @@ vmx_vcpu_reset(struct vcpu *v)
 	write_guest_state(v);
 	vmcs_end(v);
 	s->proc = vmx.controls.proc;
+	s->perf_msrs = 0;
 	s->written = false;
 	s->window = false;
 	s->shadow_known = false;

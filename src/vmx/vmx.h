@@ -43,10 +43,20 @@ struct host_fields {
 	uint64_t fs_base, cr3, cr4;
 };
 
+/* MSRs that an entry or an exit loads (SDM 3C 25.7.2, 25.8.2): one page. */
+struct vmx_msr_lists {
+	struct vmx_msr_entry {
+		uint32_t index, reserved;
+		uint64_t value;
+	} entry[HOST_PERF_MSRS], exit[HOST_PERF_MSRS];
+};
+
 struct vmx_vcpu {
 	void	*vmcs;
 	uint64_t vmcs_pa;
 	uint8_t	*apic;		/* virtual-APIC page; NULL: no TPR shadow */
+	struct vmx_msr_lists *msrs;	/* what entries and exits load */
+	unsigned int perf_msrs;	/* how many: those of host_perf_msrs() */
 	uint64_t tag;		/* unique among all vCPUs ever */
 	uint16_t vpid;		/* 0: no VPIDs */
 
@@ -68,7 +78,6 @@ struct vmx_vcpu {
 	struct host_fields host;
 	uint64_t host_rsp, rip, rsp, rflags;
 	bool	 rsp_due;	/* v->gpr[] has not this exit's RSP yet */
-	uint64_t host_debugctl;	/* of this turn */
 	uint32_t proc;
 	bool	 written;	/* the copies are true */
 	bool	 window;	/* wanted; in the VMCS from the next entry on */

@@ -263,6 +263,46 @@ write_turn_state(struct vcpu *v)
 	}
 }
 
+/*
+ * The CPU itself switches the host's counters, with the entry and the exit:
+ * until then an NMI may turn them on again. PEBS is off a little before as well:
+ * a record that is under way still goes by the host's tables.
+ */
+static void
+write_perf_msrs(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_vcpu(v);
+	struct host_perf_msr msr[HOST_PERF_MSRS];
+	unsigned int i, n = host_perf_msrs(msr);
+
+	for (i = 0; i < n; i++) {
+		s->msrs->entry[i] = (struct vmx_msr_entry){
+			.index = msr[i].index, .value = msr[i].guest,
+		};
+		s->msrs->exit[i] = (struct vmx_msr_entry){
+			.index = msr[i].index, .value = msr[i].host,
+		};
+		if (msr[i].index == ARCH_MSR_PEBS_ENABLE)
+			cpu_wrmsr(ARCH_MSR_PEBS_ENABLE, msr[i].guest);
+	}
+	v->host_counts = n != 0;
+	if (n == s->perf_msrs)
+		return;
+	vmx_vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, n);
+	vmx_vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, n);
+	s->perf_msrs = n;
+}
+
+/* What an exit would have done. */
+static void
+host_perf_back(const struct vmx_vcpu *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->perf_msrs; i++)
+		cpu_wrmsr(s->msrs->exit[i].index, s->msrs->exit[i].value);
+}
+
 /* The CPU refused to try: an error of this driver. */
 static int
 enter_failed(struct vcpu *v)
@@ -272,6 +312,7 @@ enter_failed(struct vcpu *v)
 
 	host_format(how, sizeof(how), "error %u, %s", error,
 	    vmx_instruction_error(error));
+	host_perf_back(vmx_vcpu(v));
 	vmx_diagnose(v, how);
 	vmx_vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	return -EINVAL;
@@ -326,20 +367,9 @@ turn_begin(struct vcpu *v, bool flush)
 		drop_translations(v);
 		s->flush = false;
 	}
-	/* An exit leaves 0 in DEBUGCTL and disarms DR7 (SDM 3C 28.5.1). */
-	s->host_debugctl = cpu_rdmsr(ARCH_MSR_DEBUGCTL);
+	write_perf_msrs(v);
 	debug_enter(v);
 	return 0;
-}
-
-static void
-turn_end(struct vcpu *v)
-{
-	const struct vmx_vcpu *s = vmx_vcpu(v);
-
-	debug_leave(v);
-	if (s->host_debugctl != 0)
-		cpu_wrmsr(ARCH_MSR_DEBUGCTL, s->host_debugctl);
 }
 
 /* Registers that neither entries nor exits switch, and those that handlers change. */
@@ -447,7 +477,7 @@ static const struct guest_ops ops = {
 	.put = put,
 	.turn_begin = turn_begin,
 	.enter = enter,
-	.turn_end = turn_end,
+	.turn_end = debug_leave,
 	.irq_ready = irq_ready,
 	.irq_window = vmx_irq_window,
 	.clear_shadow = clear_shadow,

@@ -1533,6 +1533,25 @@ host_machine_check(void)
 		host_user.on_machine_check();
 }
 
+unsigned int
+host_perf_msrs(struct host_perf_msr msr[HOST_PERF_MSRS])
+{
+	if (!self.irqs_off)
+		host_user_panic("host_perf_msrs with interrupts on");
+	sync_add(&host_user.perf_asked, 1);
+	memcpy(msr, host_user.perf, sizeof(host_user.perf));
+	return host_user.perf_msrs;
+}
+
+void
+host_perf_virt(bool on)
+{
+	if (self.preempt == 0)
+		host_user_panic("host_perf_virt with preemption on");
+	if (host_user.on_perf_virt != NULL)
+		host_user.on_perf_virt(on);
+}
+
 /* --- Time ----------------------------------------------------------------- */
 
 uint64_t

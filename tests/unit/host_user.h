@@ -81,6 +81,12 @@ struct host_user {
 	/* FPU and mitigations */
 	unsigned long debug_armed;	/* DR7 as the host wants it */
 	uint64_t stays, stays_ended, predictor_barriers, machine_checks;
+	/* What host_perf_msrs() answers, and how often it was asked. */
+	struct host_perf_msr perf[HOST_PERF_MSRS];
+	unsigned int perf_msrs;
+	uint64_t perf_asked;
+	/* Virtualisation comes or goes: the simulation's. */
+	void	(*on_perf_virt)(bool on);
 	void	(*on_machine_check)(void);	/* as the host's handler */
 	bool	 bp_spec_reduce, detects_split_locks;
 	uint64_t split_locks, split_lock_rip;	/* calls; of the last one */

@@ -472,6 +472,105 @@ START_TEST(a_machine_check_on_the_way_in_is_the_hosts)
 }
 END_TEST
 
+#define GLOBAL_CTRL	0x38fu
+#define PEBS_ENABLE	0x3f1u
+#define RTIT_CTL	0x570u
+#define TRACE_EN	1u
+
+static void
+count_as(uint64_t global, uint64_t pebs)
+{
+	sim_msr_set(GLOBAL_CTRL, global);
+	sim_msr_set(PEBS_ENABLE, pebs);
+}
+
+static void
+counts_guest_events(struct sim_guest *g)
+{
+	(void)g;
+	ck_assert_uint_eq(cpu_rdmsr(GLOBAL_CTRL), 0x4);
+	ck_assert_uint_eq(cpu_rdmsr(PEBS_ENABLE), 0);
+}
+
+static void
+breaks_the_vmcs(struct sim_guest *g)
+{
+	counts_guest_events(g);
+	sim_vmx_set(VMCS_PIN_CONTROLS, 0);
+}
+
+/* Counters with PEBS, and those that leave guests out, are off in them. */
+START_TEST(the_hosts_counters_are_off_in_guests)
+{
+	static const struct vmx_step steps[] = {
+		{ VMX_EXIT_CPUID, 0, 2, counts_guest_events },
+		{ VMX_EXIT_CPUID, 0, 2, counts_guest_events },
+		{ VMX_EXIT_HLT, 0, 1, counts_guest_events },
+	};
+	static const struct vmx_step broken[] = {
+		{ VMX_EXIT_HLT, 0, 1, breaks_the_vmcs },
+	};
+
+	start_with(SIM_VMX_ALL);
+	count_as(0x7, 0x1);
+	host_user.perf[0] = (struct host_perf_msr){ GLOBAL_CTRL, 0x7, 0x4 };
+	host_user.perf[1] = (struct host_perf_msr){ PEBS_ENABLE, 0x1, 0 };
+	host_user.perf_msrs = 2;
+	ck_assert_int_eq(RUN(steps), 0);
+	ck_assert_uint_eq(f.run.vrp_exit_reason, VMX_EXIT_HLT);
+	ck_assert_uint_eq(cpu_rdmsr(GLOBAL_CTRL), 0x7);
+	ck_assert_uint_eq(cpu_rdmsr(PEBS_ENABLE), 0x1);
+	/* An NMI may have changed them: the host is asked before each entry. */
+	ck_assert_uint_eq(host_user.perf_asked, 3);
+	/* Nor are they lost where the CPU refuses to try. */
+	ck_assert_int_eq(RUN(broken), 0);
+	ck_assert_int_eq(run_hlt(), -EINVAL);
+	ck_assert_uint_eq(sim_vmx.failed, 1);
+	sim_vmx.failed = 0;
+	ck_assert_uint_eq(cpu_rdmsr(GLOBAL_CTRL), 0x7);
+	ck_assert_uint_eq(cpu_rdmsr(PEBS_ENABLE), 0x1);
+	/* Without counters entries load nothing. */
+	fixture_long_mode(&f, RIP);
+	count_as(0x3, 0);
+	host_user.perf_msrs = 0;
+	ck_assert_int_eq(run_hlt(), 0);
+	ck_assert_uint_eq(sim_vmx_entered(VMCS_ENTRY_MSR_LOAD_COUNT), 0);
+	ck_assert_uint_eq(cpu_rdmsr(GLOBAL_CTRL), 0x3);
+	stop();
+}
+END_TEST
+
+static void
+traced(void)
+{
+	sim_msr_set(RTIT_CTL, TRACE_EN);
+}
+
+static void
+traced_in_vmx(void)
+{
+	traced();
+	sim_msr_set(0x485, 0x401e5 | VMX_MISC_PT);
+}
+
+/* Where a CPU cannot do both, the host stops tracing for as long as it must. */
+START_TEST(processor_trace_pauses_for_vmx)
+{
+	fixture_machine = traced;
+	start_with(SIM_VMX_ALL);
+	ck_assert_uint_eq(cpu_rdmsr(RTIT_CTL), 0);
+	ck_assert_int_eq(run_hlt(), 0);
+	stop();
+	ck_assert_uint_eq(cpu_rdmsr(RTIT_CTL), TRACE_EN);
+	fixture_machine = traced_in_vmx;
+	start_with(SIM_VMX_ALL);
+	ck_assert_uint_eq(cpu_rdmsr(RTIT_CTL), TRACE_EN);
+	ck_assert_int_eq(run_hlt(), 0);
+	stop();
+	fixture_machine = NULL;
+}
+END_TEST
+
 /* A #DB that exits leaves DR6 and DR7 to the driver. */
 START_TEST(debug_exceptions_are_handed_on)
 {
@@ -1309,6 +1408,8 @@ main(void)
 		interrupted_delivery_is_done_again,
 		the_hosts_events_go_to_the_host,
 		a_machine_check_on_the_way_in_is_the_hosts,
+		the_hosts_counters_are_off_in_guests,
+		processor_trace_pauses_for_vmx,
 		debug_exceptions_are_handed_on,
 		blocking_of_nmis_is_the_guests,
 		instructions_of_vmx_do_not_exist,

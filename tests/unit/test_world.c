@@ -317,6 +317,33 @@ START_TEST(the_host_arms_a_breakpoint_meanwhile)
 END_TEST
 
 /* DR0-3 that are there from the last stay are not written again. */
+#define DEBUGCTL	0x1d9u
+#define LBR		1u
+#define BUS_LOCK	4u
+
+static void
+debugctl_is_off(struct sim_guest *g)
+{
+	(void)g;
+	ck_assert_uint_eq(cpu_rdmsr(DEBUGCTL), 0);
+}
+
+/* Branch records and traps of the host's are not on in a guest. */
+START_TEST(the_host_s_debugctl_is_its_own)
+{
+	const struct step steps[] = {
+		{ AT(EXIT_CPUID, "\x0f\xa2"), .act = debugctl_is_off },
+		{ EXITS(EXIT_INTR), .act = debugctl_is_off },
+		{ EXITS(EXIT_TRIPLE_FAULT), .act = debugctl_is_off },
+	};
+
+	sim_msr_set(DEBUGCTL, LBR | BUS_LOCK);
+	ck_assert_int_eq(RUN_STEPS(&f, &s, steps, VMM_NO_IRQ), 0);
+	ck_assert_uint_eq(s.at, 3);
+	ck_assert_uint_eq(cpu_rdmsr(DEBUGCTL), LBR | BUS_LOCK);
+}
+END_TEST
+
 START_TEST(breakpoints_are_written_when_they_differ)
 {
 	const struct step steps[] = {
@@ -494,6 +521,7 @@ main(void)
 		a_cpu_goes_under_a_vcpu,
 		the_host_gets_its_state_back,
 		the_host_arms_a_breakpoint_meanwhile,
+		the_host_s_debugctl_is_its_own,
 		breakpoints_are_written_when_they_differ,
 		the_guest_keeps_its_fpu_registers,
 		the_guest_sees_no_other_pointers,

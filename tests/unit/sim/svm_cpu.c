@@ -11,6 +11,7 @@
 #define EFER_SVME	(1ULL << 12)
 #define HSAVE_PA	0xc0010117u
 #define EFER_VALID	0xfd01u		/* SCE, LME, LMA, NXE, SVME, LMSLE, FFXSR, TCE */
+#define DEBUGCTL	0x1d9u
 #define CR4_MCE		(1ULL << 6)
 #define INTERCEPT_CR4	(1u << 4)
 #define DR7_OFF		0x400u
@@ -29,6 +30,15 @@ bool
 sim_svm_has(enum sim_svm_option o)
 {
 	return sim_svm.options >> o & 1;
+}
+
+/* A counter of the host only counts nothing while SVME is clear (APM 2 13.2.1). */
+static void
+perf_virt(bool on)
+{
+	if (on != !!(cpu_rdmsr(EFER) & EFER_SVME))
+		host_user_panic("counters of the host only would stand still");
+	sim_svm.cpu[host_cpu()].host_only = on;
 }
 
 void
@@ -51,6 +61,7 @@ sim_svm_reset(unsigned int options)
 	sim_tells.operands = sim_tells.bytes =
 	    sim_svm_has(SIM_SVM_DECODE_ASSISTS);
 	sim_cpuid_set(0x8000000a, UINT32_MAX, 1, SIM_ASIDS, 0, edx);
+	host_user.on_perf_virt = perf_virt;
 }
 
 const struct vmcb *
@@ -420,6 +431,10 @@ svm_enter(uint64_t *gpr, uint64_t vmcb_pa, uint64_t host_vmcb_pa)
 		sim.refused++;
 		return;
 	}
+	if (cpu_rdmsr(DEBUGCTL) != 0)
+		host_user_panic("a guest under the host's DEBUGCTL");
+	if (!c->host_only)
+		host_user_panic("the host's counters count this guest");
 	check_clean(vmcb);
 	sim_check_cr4(vmcb->cr4);
 	c->entered = *vmcb;

@@ -31,6 +31,7 @@ enum sim_svm_option {
 /* What one CPU remembers between two VMRUNs. */
 struct sim_svm_cpu {
 	bool	 gif_clear;
+	bool	 host_only;		/* counters leave guests out */
 	const struct vmcb *vmcb;	/* the last one, as it was at its exit */
 	struct vmcb left;
 	struct vmcb entered;		/* as VMRUN found it the last time */

@@ -13,6 +13,11 @@
 #define EFER_VALID	0xd01u		/* SCE, LME, LMA, NXE */
 #define DEBUGCTL	0x1d9u
 #define FEATURE_CONTROL	0x3au
+#define GLOBAL_CTRL	0x38fu
+#define PEBS_ENABLE	0x3f1u
+#define RTIT_CTL	0x570u
+#define RTIT_TRACE_EN	1ULL
+#define VMX_MISC	0x485u
 #define KERNEL_GS_BASE	0xc0000102u
 #define CR0_PE		1ULL
 #define CR0_NE		(1ULL << 5)
@@ -84,6 +89,24 @@ swapgs_base(uint64_t base)
 	return old;
 }
 
+/* The host stops a trace before VMXON, and goes on with it after VMXOFF. */
+static void
+perf_virt(bool on)
+{
+	struct sim_vmx_cpu *c = here();
+
+	if (c->on)
+		host_user_panic("a trace changes in VMX operation");
+	if (cpu_rdmsr(VMX_MISC) & VMX_MISC_PT)
+		return;
+	if (on) {
+		c->rtit_ctl = cpu_rdmsr(RTIT_CTL);
+		cpu_wrmsr(RTIT_CTL, c->rtit_ctl & ~RTIT_TRACE_EN);
+	} else {
+		cpu_wrmsr(RTIT_CTL, c->rtit_ctl);
+	}
+}
+
 static void
 set_capabilities(void)
 {
@@ -124,7 +147,7 @@ set_capabilities(void)
 			sim_msr_set(capability[i].true_index,
 			    may | capability[i].true_must);
 	}
-	sim_msr_set(0x485, 0x401e5);		/* MISC: timer rate 5, LMA saved */
+	sim_msr_set(VMX_MISC, 0x401e5);		/* timer rate 5, LMA saved, no PT */
 	sim_msr_set(0x486, CR0_PG | CR0_NE | CR0_PE);	/* CR0_FIXED0, 1 */
 	sim_msr_set(0x487, 0xffffffff);
 	sim_msr_set(0x488, CR4_VMXE);
@@ -153,7 +176,10 @@ sim_vmx_reset(unsigned int options)
 	sim_msr_remove(0xc0010114);
 	sim_msr_remove(0xc0010117);
 	sim_msr_set(FEATURE_CONTROL, 5);
-	sim_msr_set(DEBUGCTL, 0);
+	sim_msr_set(GLOBAL_CTRL, 0);
+	sim_msr_set(PEBS_ENABLE, 0);
+	sim_msr_set(RTIT_CTL, 0);
+	host_user.on_perf_virt = perf_virt;
 	set_capabilities();
 }
 
@@ -319,6 +345,10 @@ vmx_vmxon(uint64_t pa)
 		host_user_panic("#GP in the host: VMXON against the firmware");
 	if (*(uint32_t *)host_pa_to_va(pa) != REVISION)
 		return false;
+	/* It would be off from here on, and nobody told (SDM 3C 33.2.7.1). */
+	if (cpu_rdmsr(RTIT_CTL) & RTIT_TRACE_EN &&
+	    !(cpu_rdmsr(VMX_MISC) & VMX_MISC_PT))
+		host_user_panic("VMXON stops the host's trace");
 	here()->on = true;
 	here()->region = pa;
 	here()->current = NULL;
@@ -381,6 +411,42 @@ vmx_write_cr2(uint64_t v)
 
 /* --- Entries -------------------------------------------------------------------- */
 
+/* The MSRs of a list, in its order (SDM 3C 27.4, 28.6). */
+static void
+load_list(uint32_t count, uint32_t address)
+{
+	const struct { uint32_t index, reserved; uint64_t value; } *m =
+	    host_pa_to_va(sim_vmx_get(address));
+
+	for (uint64_t i = 0; i < sim_vmx_get(count); i++) {
+		/* FS and GS are not for lists, nor is what has reserved bits. */
+		if (m[i].reserved != 0 || m[i].index >> 1 == 0xc0000100u >> 1)
+			host_user_panic("an MSR %#x in a list", m[i].index);
+		cpu_wrmsr(m[i].index, m[i].value);
+	}
+}
+
+/*
+ * A record of PEBS goes to a linear address, by the tables in force (SDM 3B
+ * 19.9.5). It may come a little later than its event: PEBS has to be off before.
+ */
+static void
+check_pebs(void)
+{
+	if (cpu_rdmsr(PEBS_ENABLE) != 0)
+		host_user_panic("PEBS would write by the guest's tables");
+	load_list(VMCS_ENTRY_MSR_LOAD_COUNT, VMCS_ENTRY_MSR_LOAD_ADDRESS);
+	if (cpu_rdmsr(PEBS_ENABLE) != 0)
+		host_user_panic("PEBS is on in a guest");
+}
+
+static void
+end_entry(void)
+{
+	load_list(VMCS_EXIT_MSR_LOAD_COUNT, VMCS_EXIT_MSR_LOAD_ADDRESS);
+	cpu_wrmsr(DEBUGCTL, 0);
+}
+
 /* What the driver never asks of a CPU, this one cannot do. */
 static void
 check_simulated(void)
@@ -390,8 +456,8 @@ check_simulated(void)
 		    (unsigned long long)sim_vmx_get(VMCS_EPT_POINTER));
 	if (sim_vmx_get(VMCS_CR3_TARGET_COUNT) != 0 ||
 	    sim_vmx_get(VMCS_EXIT_MSR_STORE_COUNT) != 0 ||
-	    sim_vmx_get(VMCS_EXIT_MSR_LOAD_COUNT) != 0 ||
-	    sim_vmx_get(VMCS_ENTRY_MSR_LOAD_COUNT) != 0)
+	    sim_vmx_get(VMCS_EXIT_MSR_LOAD_COUNT) > HOST_PERF_MSRS ||
+	    sim_vmx_get(VMCS_ENTRY_MSR_LOAD_COUNT) > HOST_PERF_MSRS)
 		host_user_panic("a list that is not simulated");
 	if (sim_vmx_get(VMCS_GUEST_ACTIVITY_STATE) != VMX_ACTIVITY_ACTIVE)
 		host_user_panic("an activity state that is not simulated");
@@ -798,6 +864,7 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 		sim_vmx_set(VMCS_EXIT_REASON, REASON_GUEST_STATE);
 		sim_vmx_set(VMCS_EXIT_QUALIFICATION, c != NULL &&
 		    c->qualification > 0 ? (uint64_t)c->qualification : 0);
+		end_entry();
 		return 0;
 	}
 	sim_check_cr4(sim_vmx_get(VMCS_GUEST_CR4));
@@ -806,11 +873,12 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 		sim_vmx.check_entries--;
 		sim_vmx_set(VMCS_EXIT_REASON, REASON_MACHINE_CHECK);
 		sim_vmx_set(VMCS_EXIT_QUALIFICATION, 0);
-		cpu_wrmsr(DEBUGCTL, 0);
+		end_entry();
 		return 0;
 	}
 	check_simulated();
 	check_vpid(s);
+	check_pebs();
 	s->launched = true;
 	launched ? sim_vmx.resumes++ : sim_vmx.launches++;
 	here()->entered = *s;
@@ -834,6 +902,6 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 	    sim_vmx_get(VMCS_ENTRY_INTERRUPTION_INFO) & ~VMX_INTR_INFO_V);
 	/* An exit disarms what watches the host (SDM 3C 28.5.1). */
 	cpu->dr7 = DR7_OFF;
-	cpu_wrmsr(DEBUGCTL, 0);
+	end_entry();
 	return 0;
 }

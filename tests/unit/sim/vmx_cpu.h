@@ -59,6 +59,7 @@ struct sim_vmx_cpu {
 	bool	 on;
 	uint64_t region;		/* of VMXON */
 	uint64_t cr3;
+	uint64_t rtit_ctl;		/* while VMX operation forbids it */
 	struct sim_vmcs *current;
 	unsigned int active;		/* VMCSs */
 	struct sim_vmcs entered;	/* as the last entry found it */
