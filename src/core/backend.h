@@ -67,8 +67,8 @@ struct backend {
 	/* Guest TSC = host TSC + v->tsc_offset from the next entry on. */
 	void	(*tsc_offset)(struct vcpu *v);
 
-	/* NULL, or: before a stay in the guest, what may sleep. */
-	void	(*prepare)(struct vcpu *v);
+	/* NULL, or: before a stay in the guest, what may sleep. 0 or -EINTR. */
+	int	(*prepare)(struct vcpu *v);
 	/*
 	 * One stay in the guest: guest_stay() with this backend's operations.
 	 * What the outer loop has to do next; -EAGAIN: prepare() is due, or this

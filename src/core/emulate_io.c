@@ -259,7 +259,7 @@ io_complete(struct vcpu *v, uint32_t data)
 	uint64_t gva;
 	int err;
 
-	v->io.active = false;
+	v->io.active = v->io.answered = false;
 	if (plain)
 		gpr_write(v, VCPU_REGS_RAX, data, x->io.size);
 	if (!ins)
@@ -269,6 +269,10 @@ io_complete(struct vcpu *v, uint32_t data)
 		err = gva_write(v, gva, &data, x->io.size, &fault);
 		if (err == GVA_FAULT)
 			vcpu_fault(v, &fault);
+	}
+	if (err == -EINTR) {
+		v->io.active = v->io.answered = true;
+		v->io.data = data;
 	}
 	if (err)
 		return err == GVA_FAULT ? 0 : err;
@@ -280,6 +284,8 @@ io_complete(struct vcpu *v, uint32_t data)
 int
 io_cancel(struct vcpu *v)
 {
+	if (v->io.answered)
+		return io_complete(v, v->io.data);
 	if (ins_pending(v))
 		element_done(v, &v->io.exit);
 	v->io.active = false;

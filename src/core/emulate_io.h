@@ -22,13 +22,15 @@
  * 0; the element's page may have become unwritable since it was checked: then
  * the fault is queued and the element is lost, as the port was read.
  * -EFAULT: the destination is no memory of the guest any more.
+ * -EINTR: RUN is to return first; v->io keeps the answer (answered).
  * May sleep.
  */
 int	io_complete(struct vcpu *v, uint32_t data);
 
 /*
  * The client has not (vrp_continue = 0): the instruction is complete and its
- * destination keeps its value. 0.
+ * destination keeps its value. 0. If it had been served before, and what was
+ * read is still to be stored: as io_complete().
  */
 int	io_cancel(struct vcpu *v);
 

@@ -31,20 +31,25 @@ user_hlt(struct vcpu *v, const struct exit_policy *p)
 	return user_plain(v, p);
 }
 
-/* Tell the client everything about an access it has to emulate. */
-static void
+/* Tell the client everything about an access it has to emulate; -EINTR. */
+static int
 report_fault(struct vcpu *v, uint8_t type)
 {
 	struct vm_exit_eptviolation *vee = &v->vmexit.vee;
 	uint64_t gpa = v->exit.npf.gpa;
+	int n;
 
+	n = insn_bytes(v, vee->vee_insn_bytes);
+	if (n < 0)
+		return n;
 	vee->vee_fault_type = type;
 	vee->vee_insn_info = VEE_GPA_VALID;
 	v->vmexit.vex_gpa_low = (uint32_t)gpa;
 	v->vmexit.vex_gpa_high = (uint32_t)(gpa >> 32);
-	vee->vee_insn_len = (uint8_t)insn_bytes(v, vee->vee_insn_bytes);
+	vee->vee_insn_len = (uint8_t)n;
 	if (vee->vee_insn_len != 0)
 		vee->vee_insn_info |= VEE_BYTES_VALID;
+	return EXIT_TO_CLIENT;
 }
 
 int
@@ -60,13 +65,9 @@ user_fault(struct vcpu *v, const struct exit_policy *p)
 	case MEMORY_FAULT_MAPPED:
 		return EXIT_RESUME;
 	case MEMORY_FAULT_MMIO:
-		report_fault(v, VEE_FAULT_MMIO_ASSIST);
-		return EXIT_TO_CLIENT;
+		return report_fault(v, VEE_FAULT_MMIO_ASSIST);
 	case MEMORY_FAULT_PROTECT:
-		report_fault(v, VEE_FAULT_PROTECT);
-		return EXIT_TO_CLIENT;
-	case -EINTR:
-		return EXIT_RESUME;	/* the signal is seen before entry */
+		return report_fault(v, VEE_FAULT_PROTECT);
 	default:
 		return r;
 	}

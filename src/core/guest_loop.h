@@ -17,6 +17,10 @@
  * and send an interrupt to the CPU. Whatever the order, either the vCPU sees
  * the reason, or the interrupt is pending at VM entry and ends the turn. That
  * holds for each entry of a turn, so the reasons are looked for once.
+ *
+ * The outer loop sleeps for as long as it takes in one place only: page_wait()
+ * of memory.c, for a page of the guest. There the vCPU sets `waits` instead, then
+ * looks for requests; the others wake it up instead of interrupting it.
  */
 #ifndef CORE_GUEST_LOOP_H
 #define CORE_GUEST_LOOP_H

@@ -17,7 +17,7 @@
 enum paging { PAGING_32 = 2, PAGING_PAE = 3, PAGING_4LEVEL = 4 };
 
 struct walk {
-	struct vm *vm;
+	struct vcpu *v;
 	const struct guest_mode *m;
 	enum paging paging;	/* the number of levels, too */
 	unsigned int entry_size;
@@ -121,9 +121,9 @@ entry_read(struct walk *w, uint64_t at, uint64_t *entry)
 	struct host_user_word *word = &w->trace.word[w->trace.n++];
 	int err;
 
-	err = memory_place(w->vm, at & ~7ULL, STAGE2_R, &word->addr);
+	err = memory_place(w->v->vm, at & ~7ULL, STAGE2_R, &word->addr);
 	if (err == 0)
-		err = host_copy_in_few(&word->value, word->addr,
+		err = memory_get(w->v, &word->value, word->addr,
 		    sizeof(word->value));
 	if (err)
 		return err;
@@ -144,7 +144,7 @@ entry_mark(struct walk *w, uint64_t at, uint64_t entry, uint64_t bits)
 	if ((entry & bits) == bits)
 		return 0;
 	w->trace.word[w->trace.n - 1].value |= bits << (at & 4) * 8;
-	return memory_cmpxchg(w->vm, at, w->entry_size, &old, entry | bits);
+	return memory_cmpxchg(w->v, at, w->entry_size, &old, entry | bits);
 }
 
 /* The rights that all levels together give. */
@@ -241,7 +241,7 @@ gva_translate(struct vcpu *v, const struct guest_mode *m, uint64_t gva,
     enum gva_access access, uint64_t *gpa, struct gva_trace *trace,
     struct guest_fault *fault)
 {
-	struct walk w = { .vm = v->vm, .m = m, .access = access, .fault = fault };
+	struct walk w = { .v = v, .m = m, .access = access, .fault = fault };
 	unsigned int tries;
 	int err = -EAGAIN;
 
@@ -299,7 +299,7 @@ gva_read(struct vcpu *v, uint64_t gva, void *buf, size_t len,
 
 	err = translate_all(v, gva, len, access, piece, &n, fault);
 	for (i = 0; err == 0 && i < n; i++) {
-		err = memory_read(v->vm, piece[i].gpa, p, piece[i].len);
+		err = memory_read(v, piece[i].gpa, p, piece[i].len);
 		p += piece[i].len;
 	}
 	return err;
@@ -316,7 +316,7 @@ gva_write(struct vcpu *v, uint64_t gva, const void *buf, size_t len,
 
 	err = translate_all(v, gva, len, GVA_WRITE, piece, &n, fault);
 	for (i = 0; err == 0 && i < n; i++) {
-		err = memory_write(v->vm, piece[i].gpa, p, piece[i].len);
+		err = memory_write(v, piece[i].gpa, p, piece[i].len);
 		p += piece[i].len;
 	}
 	return err;

@@ -28,7 +28,8 @@ struct gva_trace {
  * accessed and dirty bits.
  * 0: *gpa is set. GVA_FAULT: *fault describes the exception the guest gets.
  * -EFAULT: a table of the guest lies outside its memory, or changes faster
- * than it can be walked. m is the vCPU's mode; trace is NULL, or set with 0.
+ * than it can be walked. -EINTR: RUN is to return before a page can be there.
+ * m is the vCPU's mode; trace is NULL, or set with 0.
  */
 #define GVA_FAULT	1
 int	gva_translate(struct vcpu *v, const struct guest_mode *m, uint64_t gva,

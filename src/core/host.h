@@ -71,10 +71,14 @@ bool	host_as_is_current(const struct host_as *as);
 /*
  * Copies between kernel memory and the current address space. May sleep.
  * -EFAULT when an address is bad; then an unknown part may have been copied.
- * With preemption off they do not sleep: a page that is not there is -EFAULT.
+ * With preemption off, and between host_faults_off() and host_faults_on(), they
+ * do not sleep: a page that is not there is -EFAULT.
  */
 int	host_copy_in(void *dst, uint64_t uaddr, size_t len);
 int	host_copy_out(uint64_t uaddr, const void *src, size_t len);
+/* For the current thread; they nest. */
+void	host_faults_off(void);
+void	host_faults_on(void);
 /* The same for sizes that the compiler knows: some tens of words. */
 int	host_copy_in_few(void *dst, uint64_t uaddr, size_t len);
 int	host_copy_out_few(uint64_t uaddr, const void *src, size_t len);
@@ -163,10 +167,44 @@ unsigned long host_watch_begin(struct host_watch *w);
  * is honoured for writes to anonymous memory that has never been touched.
  * -EFAULT: no page can be there for this access (not mapped, no permission,
  * not by the current thread's protection keys, device memory). -EBUSY: start
- * over. -ENOMEM, -EINTR. Current must be the creator's address space. May sleep.
+ * over. -EAGAIN: the page has to be waited for: host_fault_wait(). -ENOMEM.
+ * Current must be the creator's address space. May sleep, to allocate memory,
+ * but does not wait for what is in a page.
  */
 int	host_watch_resolve(struct host_watch *w, struct host_pages *p);
 bool	host_watch_retry(struct host_watch *w, unsigned long seq);
+
+/*
+ * A page that has to be waited for: it is in swap, in a file, or somebody else's
+ * to give (userfaultfd, FUSE), and may never come. A thread of the host makes
+ * the fault, so that who wants the page can leave at any time. Each vCPU has one
+ * of these, for one fault at a time.
+ */
+struct host_fault;
+struct host_fault *host_fault_alloc(void);	/* NULL: no memory. May sleep. */
+void	host_fault_free(struct host_fault *f);	/* NULL, or no fault is under way */
+/* Who waits; all get arg. */
+struct host_fault_user {
+	/* Is there a reason to leave? Asked at first and after each host_fault_wake(). */
+	bool	(*leave)(void *arg);
+	/* Keep f until release(); called before the fault begins. */
+	void	(*hold)(void *arg);
+	/*
+	 * The fault is over. In a thread of the host and after everything else,
+	 * perhaps long after host_fault_wait() has returned. May sleep, may free f.
+	 */
+	void	(*release)(void *arg);
+};
+/*
+ * Wait for the page at hva of the current address space, to write to it if
+ * `write`. 0: look again. -EINTR: a signal, or leave(); then the fault is ended
+ * if the host can, and otherwise ends by itself before f takes another one.
+ * -EFAULT: no page can be there. -ENOMEM. Sleeps.
+ */
+int	host_fault_wait(struct host_fault *f, uint64_t hva, bool write,
+	    const struct host_fault_user *user, void *arg);
+/* Have host_fault_wait(), if it waits, ask leave() again. Any context. */
+void	host_fault_wake(struct host_fault *f);
 /* The guest may write to a page that is not dirty: tell the host. Under mem_lock. */
 void	host_frame_dirty(const struct host_frame *f);
 
@@ -367,11 +405,22 @@ void	host_l1d_flush(bool loaded);
  * under it can stop the machine (iTLB multihit, CVE-2018-12207). */
 bool	host_large_exec(void);
 
+/* --- The driver's own life -------------------------------------------------- */
+
+/*
+ * The driver stays loaded until it is let go of as often. It may be let go of
+ * wherever the host waits for the caller before it unloads: in ioctls and
+ * closes, and in the threads behind host_defer() and host_fault_wait().
+ */
+void	host_keep_driver(void);
+void	host_let_driver_go(void);
+
 /* --- Later ----------------------------------------------------------------- */
 
 /*
  * Call fn(arg) soon from a thread of the host, where it may sleep. Each work
- * is used once and stays where it is until fn runs, which may free it.
+ * is used once and stays where it is until fn runs, which may free it. Only
+ * with the driver kept: nothing is to come behind the last host_defer_flush().
  */
 void	host_defer(struct host_work *w, void (*fn)(void *arg), void *arg);
 /* Returns when all deferred calls have been made. May sleep. */

@@ -5,6 +5,7 @@
 #include "insn_cache.h"
 #include "backend.h"
 #include "insn_fetch.h"
+#include "memory.h"
 
 #define WORD	sizeof(uint64_t)
 
@@ -28,9 +29,14 @@ insn_known(struct vcpu *v, uint64_t ops)
 	const uint64_t rip = v->gpr[VCPU_REGS_RIP];
 	const struct insn_site *s = insn_site(&v->insns, rip);
 	struct fetch_state now;
+	bool holds;
 
 	vmm_backend()->fetch_state(v, &now);
-	return insn_site_holds(s, rip, &now, ops) ? &s->insn : NULL;
+	/* A page that is not there is no reason to wait, but to fetch. */
+	memory_faults_off(v);
+	holds = insn_site_holds(s, rip, &now, ops);
+	memory_faults_on(v);
+	return holds ? &s->insn : NULL;
 }
 
 bool
@@ -39,11 +45,15 @@ insn_bytes_known(struct vcpu *v, uint8_t bytes[INSN_MAX])
 	const uint64_t rip = v->gpr[VCPU_REGS_RIP];
 	const struct insn_site *s = insn_site(&v->insns, rip);
 	struct fetch_state now;
+	bool holds;
 
 	if (s->n < INSN_MAX)
 		return false;
 	vmm_backend()->fetch_state(v, &now);
-	if (!insn_site_true(s, rip, &now))
+	memory_faults_off(v);
+	holds = insn_site_true(s, rip, &now);
+	memory_faults_on(v);
+	if (!holds)
 		return false;
 	memcpy(bytes, s->bytes, INSN_MAX);
 	return true;

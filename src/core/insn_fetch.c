@@ -63,7 +63,7 @@ fetch_more(struct vcpu *v, struct fetch *f, struct guest_fault *fault)
 		len = page;
 	err = memory_place(v->vm, gpa, STAGE2_R, &f->addr);
 	if (err == 0)
-		err = host_copy_in_few(f->bytes + f->n, f->addr, len);
+		err = memory_get(v, f->bytes + f->n, f->addr, len);
 	if (err)
 		return err;
 	f->n += len;
@@ -124,21 +124,24 @@ insn_fetch(struct vcpu *v, uint64_t ops, struct insn *out)
 	return ops & INSN_BIT(out->op) ? 0 : INSN_RETRY;
 }
 
-static unsigned int
+static int
 fetch_bytes(struct vcpu *v, uint8_t bytes[INSN_MAX])
 {
 	struct guest_fault fault;
 	struct fetch f;
+	int err = 0;
 
 	fetch_start(v, &f);
-	while (f.n < INSN_MAX && fetch_more(v, &f, &fault) == 0)
-		continue;
+	while (err == 0 && f.n < INSN_MAX)
+		err = fetch_more(v, &f, &fault);
+	if (err == -EINTR)
+		return err;
 	fetch_keep(v, &f, NULL);
 	memcpy(bytes, f.bytes, f.n);
-	return f.n;
+	return (int)f.n;
 }
 
-unsigned int
+int
 insn_bytes(struct vcpu *v, uint8_t bytes[INSN_MAX])
 {
 	if (v->exit.bytes_len != 0) {

@@ -24,15 +24,16 @@ extern const uint8_t reg_by_encoding[16];
  * 0: *out is set. INSN_RETRY: enter the guest again, either because the fetch
  * faults (the fault is queued) or because the code is another by now.
  * -EFAULT: CS:RIP, or a page table on the way, is no memory of the guest.
+ * -EINTR: RUN is to return first.
  */
 #define INSN_RETRY	1
 int	insn_fetch(struct vcpu *v, uint64_t ops, struct insn *out);
 
 /*
  * The bytes at CS:RIP for a client that decodes by itself: as many of 15 as
- * can be had without a fault. Returns their number.
+ * can be had without a fault. Returns their number, or -EINTR.
  */
-unsigned int insn_bytes(struct vcpu *v, uint8_t bytes[INSN_MAX]);
+int	insn_bytes(struct vcpu *v, uint8_t bytes[INSN_MAX]);
 
 /*
  * Linear address of a decoded instruction's memory operand of len bytes, after

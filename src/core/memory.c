@@ -244,9 +244,81 @@ memory_protect(struct vm *vm, uint64_t gpa, uint64_t size, unsigned int prot)
 	return err;
 }
 
+/* --- Pages that have to be waited for ------------------------------------- */
+
+static bool
+vcpu_is_wanted(void *arg)
+{
+	const struct vcpu *v = arg;
+
+	return sync_load(&v->requests) != 0;
+}
+
+static void
+vcpu_hold(void *arg)
+{
+	const struct vcpu *v = arg;
+
+	vm_hold(v->vm);
+}
+
+static void
+vcpu_release(void *arg)
+{
+	const struct vcpu *v = arg;
+
+	vm_put(v->vm);
+}
+
+/* A fault that RUN has given up lasts until the VM's end, at most: it counts. */
+static const struct host_fault_user waiting_vcpu = {
+	.leave = vcpu_is_wanted,
+	.hold = vcpu_hold,
+	.release = vcpu_release,
+};
+
+/*
+ * Wait for page `want` of v->pages. As host_fault_wait(); no lock but
+ * vcpu.lock is held. Kicks wake it up: see guest_loop.h.
+ */
+static int
+page_wait(struct vcpu *v)
+{
+	const struct host_pages *p = &v->pages;
+	int r;
+
+	sync_store(&v->waits, 1);
+	sync_full();
+	r = host_fault_wait(v->fault, p->hva + p->want * PAGE_SIZE_4K, p->write,
+	    &waiting_vcpu, v);
+	sync_store(&v->waits, 0);
+	return r;
+}
+
+/* As host_watch_resolve() of v->pages; -EBUSY after a wait, too. -EINTR. */
+static int
+pages_resolve(struct vcpu *v, struct host_watch *w)
+{
+	int r;
+
+	r = host_watch_resolve(w, &v->pages);
+	if (r != -EAGAIN)
+		return r;
+	r = page_wait(v);
+	return r == 0 ? -EBUSY : r;
+}
+
+/* Is the vCPU's thread to do something else than to start over? */
+static bool
+interrupted(struct vcpu *v)
+{
+	return vcpu_is_wanted(v) || host_signal_pending();
+}
+
 /* --- Faults --------------------------------------------------------------- */
 
 struct fault {
+	struct vcpu *v;
 	struct vm *vm;
 	const struct vm_range *range;
 	uint64_t gpa;			/* of the page */
@@ -443,7 +515,7 @@ fault_try(struct fault *f)
 	int r;
 
 	seq = host_watch_begin(w);
-	r = host_watch_resolve(w, f->p);
+	r = pages_resolve(f->v, w);
 	if (r == -EBUSY)
 		return -EAGAIN;
 	if (r == -EFAULT)
@@ -462,6 +534,7 @@ int
 memory_fault(struct vcpu *v, uint64_t gpa, unsigned int access)
 {
 	struct fault f = {
+		.v = v,
 		.vm = v->vm,
 		.range = memory_range(v->vm, gpa),
 		.gpa = gpa & ~(PAGE_SIZE_4K - 1),
@@ -479,7 +552,7 @@ memory_fault(struct vcpu *v, uint64_t gpa, unsigned int access)
 	fault_ahead(&f, v);
 	do
 		r = fault_try(&f);
-	while (r == -EAGAIN && !host_signal_pending());
+	while (r == -EAGAIN && !interrupted(v));
 	stage2_cache_drain(&f.tables);
 	if (r == MEMORY_FAULT_MAPPED)
 		v->fault_next = f.start + f.p->end * PAGE_SIZE_4K;
@@ -579,10 +652,96 @@ all_there(const struct vm *vm, uint64_t gpa, size_t len, unsigned int access)
 	return true;
 }
 
-#define FEW	32	/* bytes: entries of page tables, instructions */
+/*
+ * A page may go again between bringing it in and using it, and there is one
+ * that is never there for this access (not by a protection key, say).
+ */
+#define TRIES	64
+
+/* The range that has this piece of the creator's memory; there is one. */
+static const struct vm_range *
+range_of(const struct vm *vm, uint64_t hva)
+{
+	const struct vm_range *r = vm->range;
+
+	while (hva - r->hva >= r->size)
+		r++;
+	return r;
+}
+
+/* Bring one page of the creator's in. 0, -EFAULT, -ENOMEM, -EINTR. */
+static int
+page_bring(struct vcpu *v, uint64_t hva, bool write)
+{
+	struct host_watch *w = range_of(v->vm, hva)->watch;
+	struct host_pages *p = &v->pages;
+	int r;
+
+	do {
+		p->hva = hva & ~(PAGE_SIZE_4K - 1);
+		p->n = 1;
+		p->want = p->ahead = 0;
+		p->write = write;
+		r = pages_resolve(v, w);
+	} while (r == -EBUSY && !interrupted(v));
+	return r == -EBUSY ? -EINTR : r;
+}
+
+/*
+ * An access to [hva, hva + len), all within a range, has failed with err: is it
+ * to be tried again, with *tries more? 0: yes.
+ */
+static int
+bring(struct vcpu *v, uint64_t hva, size_t len, bool write, int err,
+    unsigned int *tries)
+{
+	uint64_t at;
+
+	if (err != -EFAULT || v->loaded || ++*tries > TRIES)
+		return err;
+	err = 0;
+	for (at = hva & ~(PAGE_SIZE_4K - 1); err == 0 && at < hva + len;
+	    at += PAGE_SIZE_4K)
+		err = page_bring(v, at, write);
+	return err;
+}
 
 int
-memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
+memory_get(struct vcpu *v, void *to, uint64_t addr, size_t len)
+{
+	unsigned int tries = 0;
+	int err;
+
+	do {
+		memory_faults_off(v);
+		err = host_copy_in_few(to, addr, len);
+		memory_faults_on(v);
+		if (err == 0)
+			return 0;
+		err = bring(v, addr, len, false, err, &tries);
+	} while (err == 0);
+	return err;
+}
+
+int
+memory_put(struct vcpu *v, uint64_t addr, const void *from, size_t len)
+{
+	unsigned int tries = 0;
+	int err;
+
+	do {
+		memory_faults_off(v);
+		err = host_copy_out_few(addr, from, len);
+		memory_faults_on(v);
+		if (err == 0)
+			return 0;
+		err = bring(v, addr, len, true, err, &tries);
+	} while (err == 0);
+	return err;
+}
+
+int
+memory_read(struct vcpu *v, uint64_t gpa, void *buf, size_t len)
 {
 	uint8_t *to = buf;
 	uint64_t hva;
@@ -590,11 +749,10 @@ memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
 	int err;
 
 	for (; len > 0; gpa += n, to += n, len -= n) {
-		n = piece(vm, gpa, len, STAGE2_R, &hva);
+		n = piece(v->vm, gpa, len, STAGE2_R, &hva);
 		if (n == 0)
 			return -EFAULT;
-		err = n <= FEW ? host_copy_in_few(to, hva, n) :
-		    host_copy_in(to, hva, n);
+		err = memory_get(v, to, hva, n);
 		if (err)
 			return err;
 	}
@@ -602,20 +760,20 @@ memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len)
 }
 
 int
-memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
+memory_write(struct vcpu *v, uint64_t gpa, const void *buf, size_t len)
 {
 	const uint8_t *from = buf;
 	uint64_t hva;
 	size_t n;
 	int err;
 
-	if (!all_there(vm, gpa, len, STAGE2_W))
+	if (!all_there(v->vm, gpa, len, STAGE2_W))
 		return -EFAULT;
 	for (; len > 0; gpa += n, from += n, len -= n) {
-		n = piece(vm, gpa, len, STAGE2_W, &hva);
+		n = piece(v->vm, gpa, len, STAGE2_W, &hva);
 		if (n == 0)
 			return -EFAULT;
-		err = host_copy_out(hva, from, n);
+		err = memory_put(v, hva, from, n);
 		if (err)
 			return err;
 	}
@@ -623,13 +781,23 @@ memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len)
 }
 
 int
-memory_cmpxchg(struct vm *vm, uint64_t gpa, unsigned int size, uint64_t *old,
+memory_cmpxchg(struct vcpu *v, uint64_t gpa, unsigned int size, uint64_t *old,
     uint64_t new)
 {
+	unsigned int tries = 0;
 	uint64_t hva;
+	int err;
 
 	if ((size != 4 && size != 8) || gpa % size != 0 ||
-	    memory_place(vm, gpa, STAGE2_R | STAGE2_W, &hva))
+	    memory_place(v->vm, gpa, STAGE2_R | STAGE2_W, &hva))
 		return -EFAULT;
-	return host_cmpxchg_user(hva, size, old, new);
+	do {
+		memory_faults_off(v);
+		err = host_cmpxchg_user(hva, size, old, new);
+		memory_faults_on(v);
+		if (err == 0)
+			return 0;
+		err = bring(v, hva, size, true, err, &tries);
+	} while (err == 0);
+	return err;
 }

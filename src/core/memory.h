@@ -57,12 +57,29 @@ int	memory_protect(struct vm *vm, uint64_t gpa, uint64_t size,
 /*
  * The driver's own access to guest-physical memory; may cross pages but not
  * leave the ranges. Honours MPROTECT_EPT. -EFAULT; a write that leaves the
- * ranges or is refused has changed nothing. May sleep; in the creator's
- * address space. During a stay in the guest (v->loaded), -EFAULT also stands
- * for a page that would have to be waited for.
+ * ranges or is refused has changed nothing. On the vCPU's own thread, in the
+ * creator's address space. A page that is not there is brought in, which may
+ * sleep; -EINTR: RUN is to return first, and part may have been written. During
+ * a stay in the guest (v->loaded) nothing sleeps, and -EFAULT also stands for a
+ * page that would have to be brought in.
  */
-int	memory_read(struct vm *vm, uint64_t gpa, void *buf, size_t len);
-int	memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);
+int	memory_read(struct vcpu *v, uint64_t gpa, void *buf, size_t len);
+int	memory_write(struct vcpu *v, uint64_t gpa, const void *buf, size_t len);
+/* Between these, copies do not sleep; as they do not during a stay anyway. */
+static inline void
+memory_faults_off(const struct vcpu *v)
+{
+	if (!v->loaded)
+		host_faults_off();
+}
+
+static inline void
+memory_faults_on(const struct vcpu *v)
+{
+	if (!v->loaded)
+		host_faults_on();
+}
+
 /*
  * Where the creator has gpa, and with it the rest of that page, if this access
  * (STAGE2_* bits) is allowed there; for copies of a few words. For reading that
@@ -71,8 +88,11 @@ int	memory_write(struct vm *vm, uint64_t gpa, const void *buf, size_t len);
  */
 int	memory_place(const struct vm *vm, uint64_t gpa, unsigned int access,
 	    uint64_t *addr);
-/* As host_cmpxchg_user(), on guest-physical memory. */
-int	memory_cmpxchg(struct vm *vm, uint64_t gpa, unsigned int size,
+/* Copies of a few words at a place; otherwise as memory_read() and _write(). */
+int	memory_get(struct vcpu *v, void *to, uint64_t addr, size_t len);
+int	memory_put(struct vcpu *v, uint64_t addr, const void *from, size_t len);
+/* As host_cmpxchg_user(), on guest-physical memory; errors as above, too. */
+int	memory_cmpxchg(struct vcpu *v, uint64_t gpa, unsigned int size,
 	    uint64_t *old, uint64_t new);
 
 #endif /* CORE_MEMORY_H */

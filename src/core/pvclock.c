@@ -152,15 +152,15 @@ publish_time(struct vcpu *v, uint64_t gpa)
 	if (err)
 		return err;
 	p.version = sync_add(&v->pvclock.version, 1) * 2 - 1;
-	err = host_copy_out_few(addr, &p.version, sizeof(p.version));
+	err = memory_put(v, addr, &p.version, sizeof(p.version));
 	sync_stores();
 	if (err == 0)
-		err = host_copy_out_few(addr + sizeof(p.version), &p.pad0,
+		err = memory_put(v, addr + sizeof(p.version), &p.pad0,
 		    sizeof(p) - sizeof(p.version));
 	sync_stores();
 	p.version++;
 	if (err == 0)
-		err = host_copy_out_few(addr, &p.version, sizeof(p.version));
+		err = memory_put(v, addr, &p.version, sizeof(p.version));
 	return err;
 }
 
@@ -176,7 +176,14 @@ publish_wall(struct vcpu *v)
 	w.sec = (uint32_t)(start / NS_PER_SECOND);
 	w.nsec = (uint32_t)(start % NS_PER_SECOND);
 	err = memory_place(v->vm, v->pvclock.wall_gpa, STAGE2_W, &addr);
-	return err ? err : host_copy_out_few(addr, &w, sizeof(w));
+	return err ? err : memory_put(v, addr, &w, sizeof(w));
+}
+
+/* What fails where it may sleep fails, unless RUN is to return first. */
+static bool
+try_later(const struct vcpu *v, int err)
+{
+	return err == -EINTR || (err != 0 && v->loaded);
 }
 
 bool
@@ -187,14 +194,13 @@ pvclock_publish(struct vcpu *v)
 
 	sync_store(&v->pvclock.dirty, false);
 	gpa = sync_load(&v->pvclock.gpa);
-	/* What fails where it may sleep, fails. */
-	if ((gpa & PVCLOCK_ENABLE) && publish_time(v, gpa & PVCLOCK_ADDRESS) &&
-	    v->loaded) {
+	if ((gpa & PVCLOCK_ENABLE) &&
+	    try_later(v, publish_time(v, gpa & PVCLOCK_ADDRESS))) {
 		sync_store(&v->pvclock.dirty, true);
 		due = true;
 	}
 	if (v->pvclock.wall_due) {
-		v->pvclock.wall_due = publish_wall(v) && v->loaded;
+		v->pvclock.wall_due = try_later(v, publish_wall(v));
 		due |= v->pvclock.wall_due;
 	}
 	return !due;

@@ -22,8 +22,8 @@ bool	pvclock_set_wall(struct vcpu *v, uint64_t gpa);
 bool	pvclock_due(struct vcpu *v);
 /*
  * Bring the guest's structures up to date; vcpu.lock. False: it is still due,
- * because a page of the creator has to be waited for, which only happens
- * during a stay in the guest. Otherwise it may sleep, and a page that cannot
+ * because a page of the creator has to be waited for: during a stay in the
+ * guest it is not, and otherwise RUN is to return first. A page that cannot
  * be written to is left alone until the next update. Interrupts may be off.
  */
 bool	pvclock_publish(struct vcpu *v);

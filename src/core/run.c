@@ -76,6 +76,23 @@ exit_handle(struct vcpu *v)
 
 /* --- The outer loop ------------------------------------------------------------------- */
 
+/* The reason when nothing has happened but that RUN is to return. */
+static int
+leave_reason(const struct vcpu *v)
+{
+	return sync_load(&v->requests) & VCPU_REQ_TERM ? VM_EXIT_TERMINATED :
+	    VM_EXIT_NONE;
+}
+
+/* What may sleep, before a stay; -EINTR: RUN is to return first. */
+static int
+run_prepare(struct vcpu *v)
+{
+	if (pvclock_due(v) && !pvclock_publish(v))
+		return -EINTR;
+	return vmm_backend()->prepare != NULL ? vmm_backend()->prepare(v) : 0;
+}
+
 /* Run until there is something for the client; the reason, or an errno. */
 static int
 run_loop(struct vcpu *v)
@@ -83,11 +100,9 @@ run_loop(struct vcpu *v)
 	int next;
 
 	for (;;) {
-		if (pvclock_due(v))
-			pvclock_publish(v);
-		if (vmm_backend()->prepare != NULL)
-			vmm_backend()->prepare(v);
-		next = vmm_backend()->stay(v);
+		next = run_prepare(v);
+		if (next == 0)
+			next = vmm_backend()->stay(v);
 		if (next == EXIT_SLEEP)
 			next = exit_handle(v);
 		if (next == EXIT_TO_CLIENT)
@@ -100,9 +115,9 @@ run_loop(struct vcpu *v)
 			break;
 		case LOOP_WINDOW:
 			return vmm_backend()->window_reason;
+		case -EINTR:	/* a page that is not waited for any longer */
 		case LOOP_LEAVE:
-			return sync_load(&v->requests) & VCPU_REQ_TERM ?
-			    VM_EXIT_TERMINATED : VM_EXIT_NONE;
+			return leave_reason(v);
 		default:
 			return next;
 		}
@@ -138,7 +153,7 @@ client_emulated(struct vcpu *v)
 
 /*
  * What the client did with the last exit: of that, what matters is read.
- * -EFAULT: nothing has changed.
+ * -EFAULT: nothing has changed. -EINTR: the next RUN goes on with it.
  */
 static int
 run_continue(struct vcpu *v, uint64_t uexit)
@@ -146,6 +161,9 @@ run_continue(struct vcpu *v, uint64_t uexit)
 	struct vm_exit *x = &v->vmexit;
 
 	if (v->io.active) {
+		/* RUN has left before the answer was in memory. */
+		if (v->io.answered)
+			return io_complete(v, v->io.data);
 		if (host_copy_in_few(&x->vei.vei_data, uexit +
 		    offsetof(struct vm_exit, vei.vei_data), sizeof(x->vei.vei_data)))
 			return -EFAULT;
@@ -262,7 +280,7 @@ vmm_ioctl_run(struct vcpu *v, struct vm_run_params *p)
 		err = run_continue(v, uexit);
 	else
 		err = io_cancel(v);
-	if (err < 0)
+	if (err < 0 && err != -EINTR)
 		return err;
 	if (p->vrp_irq != VMM_NO_IRQ)
 		v->irr[(p->vrp_irq & 0xff) / 64] |= 1ULL << p->vrp_irq % 64;
@@ -272,7 +290,7 @@ vmm_ioctl_run(struct vcpu *v, struct vm_run_params *p)
 	memset(&v->vmexit, 0, FIRST_GROUP);
 	v->vmexit.vex_gpa_high = 0;
 	sync_store(&v->state, VCPU_STATE_RUNNING);
-	reason = run_loop(v);
+	reason = err == -EINTR ? leave_reason(v) : run_loop(v);
 	/* After an error too: RESETCPU or WRITEREGS may mend what was wrong. */
 	sync_store(&v->state, VCPU_STATE_STOPPED);
 	if (reason < 0)

@@ -98,6 +98,9 @@ vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
 	regs = host_alloc(sizeof(*regs));
 	if (regs == NULL)
 		goto fail;
+	v->fault = host_fault_alloc();
+	if (v->fault == NULL)
+		goto fail;
 	err = fpu_create(v);
 	if (err == 0)
 		err = vmm_backend()->vcpu_init(v);
@@ -119,6 +122,7 @@ vcpu_destroy(struct vcpu *v)
 {
 	vmm_backend()->vcpu_fini(v);
 	fpu_destroy(v);
+	host_fault_free(v->fault);
 	host_mutex_destroy(&v->lock);
 	host_free(v);
 }
@@ -128,10 +132,12 @@ vcpu_destroy(struct vcpu *v)
 void
 vcpu_kick(struct vcpu *v)
 {
-	/* Pairs with the store of in_guest before the checks in guest_loop.h. */
+	/* Pairs with the stores of in_guest in guest_loop.h, of waits in memory.c. */
 	sync_full();
 	if (sync_load(&v->in_guest))
 		host_kick(sync_load(&v->cpu));
+	if (sync_load(&v->waits))
+		host_fault_wake(v->fault);
 }
 
 void

@@ -256,6 +256,12 @@ vm_destroy(struct vm *vm)
 }
 
 void
+vm_hold(struct vm *vm)
+{
+	sync_add(&vm->slot->refs, 1);
+}
+
+void
 vm_put(struct vm *vm)
 {
 	struct vm_slot *slot = vm->slot;
@@ -269,6 +275,7 @@ vm_put(struct vm *vm)
 	host_spin_unlock(&vmm.table_lock);
 	/* Who counts on a free place asks for the vCPUs first. */
 	vmm_disable(ncpus);
+	host_let_driver_go();
 }
 
 static int
@@ -312,7 +319,9 @@ fail:
 
 /*
  * End a delisted VM: no vCPU is inside the guest, and none will enter, when
- * this returns. The caller's reference stays. Sleeps.
+ * this returns. RUNs that sleep are woken up and not waited for: they may need
+ * somebody else's memory to return. The caller's reference stays. Sleeps, but
+ * only until interrupts have been taken.
  */
 static void
 vm_stop(struct vm *vm)
@@ -327,13 +336,10 @@ vm_stop(struct vm *vm)
 		    VCPU_STATE_TERMINATED);
 		vcpu_request(v, VCPU_REQ_TERM);
 	}
-	for (i = 0; i < vm->ncpus; i++) {
-		struct vcpu *v = vm->vcpu[i];
-
-		host_mutex_lock(&v->lock);
-		sync_store(&v->state, VCPU_STATE_TERMINATED);
-		host_mutex_unlock(&v->lock);
-	}
+	/* Who has not seen the request is inside, and has left when it returns. */
+	host_mutex_lock(&vm->mem_lock);
+	vm_flush(vm);
+	host_mutex_unlock(&vm->mem_lock);
 }
 
 /* Delist, stop, and drop the table's reference. -ENOENT: already ending. */
@@ -386,7 +392,7 @@ vmm_close(struct vmm_session *s)
 		host_spin_lock(&vmm.table_lock);
 		vm = s->vms;
 		if (vm != NULL)
-			sync_add(&vm->slot->refs, 1);
+			vm_hold(vm);
 		host_spin_unlock(&vmm.table_lock);
 		if (vm == NULL)
 			return;
@@ -417,6 +423,8 @@ vmm_ioctl_create(struct vmm_session *s, struct vm_create_params *p)
 		vmm_disable((unsigned int)p->vcp_ncpus);
 		return err;
 	}
+	/* It may outlive the file. */
+	host_keep_driver();
 	table_add(vm, s);
 	p->vcp_id = vm->id;
 	/* Pairs with vm_orphan(), which finds it listed or is seen here. */
@@ -485,8 +493,10 @@ vmm_ioctl_info(struct vmm_session *s, struct vm_info_params *p)
 		return 0;
 	}
 	for (i = 0; err == 0 && p->vip_info_ct < room &&
-	    (vm = table_next(&i, &c)) != NULL; vm_put(vm)) {
+	    (vm = table_next(&i, &c)) != NULL; ) {
 		info_fill(vm, &result);
+		/* The copy may take as long as the caller likes. */
+		vm_put(vm);
 		err = host_copy_out_few(uaddr + p->vip_info_ct * sizeof(result),
 		    &result, sizeof(result));
 		p->vip_info_ct++;

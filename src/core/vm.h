@@ -176,6 +176,8 @@ struct host_debug {
 /* An IN or string element that the client has been asked for. */
 struct pending_io {
 	bool	 active;
+	bool	 answered;	/* with data, which is still to be stored */
+	uint32_t data;
 	struct exit_info exit;	/* kind io */
 	uint64_t rip;		/* as the client was shown it */
 };
@@ -201,6 +203,7 @@ struct vcpu {
 	uint32_t requests;	/* sync_* */
 	uint32_t in_guest;	/* sync_*; 1 from just before the request check
 				 * to just after the exit */
+	uint32_t waits;		/* sync_*; 1: in host_fault_wait(), or about to be */
 	uint32_t cpu;		/* sync_*; of this stay */
 	uint64_t tlb_seen;	/* vm.tlb_gen at the last flush */
 	uint32_t intr;		/* sync_*; VMM_IOC_INTR's flag */
@@ -255,6 +258,7 @@ struct vcpu {
 
 	/* Of memory_fault(): its pages, and is it one in a sequence? */
 	struct host_pages pages;
+	struct host_fault *fault;	/* one that has to be waited for */
 	uint64_t fault_next;	/* gpa where it would go on */
 	unsigned int fault_ahead;	/* how far it has come: memory.c */
 
@@ -286,7 +290,8 @@ int	vmm_ioctl(struct vmm_session *s, unsigned int cmd, uint64_t uarg);
 
 /* The VM named id, with a reference, whoever's it is; NULL: there is none. */
 struct vm *vm_get(uint32_t id);
-void	vm_put(struct vm *vm);
+void	vm_hold(struct vm *vm);		/* one more; the caller has one */
+void	vm_put(struct vm *vm);		/* the last one destroys it. May sleep. */
 /* A VM whose id did not reach its creator must not stay. */
 struct vm_create_params;
 void	vm_create_undo(const struct vm_create_params *p);
@@ -312,7 +317,10 @@ void	vm_orphan(struct vm *vm);
 
 /* Flush every vCPU's second-stage translations and wait; mem_lock. */
 void	vm_flush(struct vm *vm);
-/* Leave the guest to look at what has just been stored. */
+/*
+ * Leave the guest, or the wait for a page of it, to look at what has just been
+ * stored.
+ */
 void	vcpu_kick(struct vcpu *v);
 /* Set request bits and make the vCPU leave the guest to see them. */
 void	vcpu_request(struct vcpu *v, uint32_t bits);

@@ -51,6 +51,18 @@ host_as_is_current(const struct host_as *as)
 	return as == (const struct host_as *)current->mm;
 }
 
+void
+host_faults_off(void)
+{
+	pagefault_disable();
+}
+
+void
+host_faults_on(void)
+{
+	pagefault_enable();
+}
+
 int
 host_copy_in(void *dst, uint64_t uaddr, size_t len)
 {

@@ -13,15 +13,19 @@
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/pagemap.h>
 #include <linux/pgtable.h>
+#include <linux/hugetlb.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/swapops.h>
 #include <linux/userfaultfd_k.h>
 #include <asm/mmu_context.h>
 
 #include "compat.h"
 #include "host.h"
+#include "host_watch.h"
 
 struct host_watch {
 	struct mmu_interval_notifier notifier;
@@ -121,7 +125,10 @@ pkey_allows(struct vm_area_struct *vma, bool write)
 	return arch_vma_access_permitted(vma, write, false, false);
 }
 
-/* The mapping that holds an address, if a guest may have it for this access. */
+/*
+ * The mapping that holds an address, if a guest may have it for this access, as
+ * far as that does not depend on the thread.
+ */
 static struct vm_area_struct *
 guest_vma(struct mm_struct *mm, unsigned long at, bool write)
 {
@@ -129,7 +136,7 @@ guest_vma(struct mm_struct *mm, unsigned long at, bool write)
 	struct vm_area_struct *vma = vma_lookup(mm, at);
 
 	if (!vma || (vma->vm_flags & (want | VM_NOT_FOR_GUESTS)) != want ||
-	    vma_is_secret(vma) || !pkey_allows(vma, write))
+	    vma_is_secret(vma))
 		return NULL;
 	return vma;
 }
@@ -140,6 +147,7 @@ struct leaf {
 	unsigned long pfn;	/* of the 4 KiB page */
 	unsigned int order;
 	const pte_t *pte;	/* where it is, if it is one of 4 KiB */
+	bool	 moving;	/* not there, but neither nowhere nor in swap */
 };
 
 #define LEAF_FLAGS	(_PAGE_PRESENT | _PAGE_USER)
@@ -173,8 +181,10 @@ leaf_find(struct leaf *l, struct mm_struct *mm, unsigned long at)
 		return;
 	}
 	pmd = READ_ONCE(*pmd_offset(&pud, at));
-	if (!(pmd_flags(pmd) & _PAGE_PRESENT))
+	if (!(pmd_flags(pmd) & _PAGE_PRESENT)) {
+		l->moving = is_swap_pmd(pmd);
 		return;
+	}
 	if (pmd_flags(pmd) & _PAGE_PSE) {
 		l->flags = pmd_flags(pmd);
 		l->pfn = pmd_pfn(pmd) + PHYS_PFN(at & ~PMD_MASK);
@@ -186,6 +196,7 @@ leaf_find(struct leaf *l, struct mm_struct *mm, unsigned long at)
 	l->flags = pte_flags(pte);
 	l->pfn = pte_pfn(pte);
 	l->order = 0;
+	l->moving = is_swap_pte(pte) && non_swap_entry(pte_to_swp_entry(pte));
 }
 
 /*
@@ -265,10 +276,12 @@ frames_behind(struct host_pages *p, struct vm_area_struct *vma,
 
 /*
  * What the page tables say now, without a fault, of the pages first to
- * end - 1. 0: page `want` must be faulted in, with the others that are left.
+ * end - 1. 0: page `want` must be faulted in, with the others that are left;
+ * *there says that there is something to begin with, *moving as in struct leaf.
  */
 static int
-frames_look(struct host_pages *p, struct vm_area_struct *vma)
+frames_look(struct host_pages *p, struct vm_area_struct *vma, bool *there,
+    bool *moving)
 {
 	const unsigned long at = p->hva + p->want * PAGE_SIZE;
 	const unsigned int index = pte_index(at);
@@ -287,12 +300,58 @@ frames_look(struct host_pages *p, struct vm_area_struct *vma)
 		frames_behind(p, vma, &l, index);
 	}
 	local_irq_enable();
+	*there = f->present || (l.pte && l.flags);
+	*moving = l.moving;
 	return r;
 }
 
+/* --- The creator's page faults --------------------------------------------- */
+
+/* Memory without a file behind it: what is not there yet is zeros. */
+static bool
+vma_is_tmpfs(const struct vm_area_struct *vma)
+{
+	return file_inode(vma->vm_file)->i_sb->s_magic == TMPFS_MAGIC;
+}
+
+/* Is what a file's mapping has at `at` in memory, or to be had for nothing? */
+static bool
+contents_are_there(struct vm_area_struct *vma, unsigned long at)
+{
+	struct address_space *mapping = vma->vm_file->f_mapping;
+	const pgoff_t index = linear_page_index(vma, at);
+	struct page *page = find_get_page(mapping, index);
+	bool there;
+
+	if (!page)
+		return vma_is_tmpfs(vma) && !xa_load(&mapping->i_pages, index);
+	there = PageUptodate(page) && !PageLocked(page);
+	put_page(page);
+	return there;
+}
+
 /*
- * The host's own page fault. -EAGAIN: it had to let go of mmap_lock, as it does
- * while it waits for swap-in or userfaultfd.
+ * Would the fault wait, even if it was told not to? For pages in swap, and for
+ * userfaultfd, it then does not. But file systems read, and wait for their turn
+ * to let a page be written to, as they like; and a page that is being moved is
+ * waited for.
+ */
+static bool
+fault_waits(struct vm_area_struct *vma, unsigned long at, bool write, bool there,
+    bool moving)
+{
+	if (moving)
+		return true;
+	if (vma_is_anonymous(vma) || is_vm_hugetlb_page(vma) || !vma->vm_file)
+		return false;
+	if (write && (vma->vm_flags & VM_SHARED) && vma->vm_ops->page_mkwrite)
+		return true;
+	return !there && !contents_are_there(vma, at);
+}
+
+/*
+ * The host's own page fault. -EAGAIN: the page has to be waited for. Without
+ * FAULT_FLAG_RETRY_NOWAIT it has been, without mmap_lock, which is free now.
  */
 static int
 fault_in(struct vm_area_struct *vma, unsigned long at, unsigned int flags)
@@ -306,32 +365,37 @@ fault_in(struct vm_area_struct *vma, unsigned long at, unsigned int flags)
 	return fault & VM_FAULT_ERROR ? -EFAULT : 0;
 }
 
-/* With mmap_lock; -EAGAIN: it was let go of, come again. */
+#define FAULT_NOWAIT	(FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT)
+
+/* With mmap_lock. */
 static int
-pages_resolve(struct host_pages *p, struct mm_struct *mm, unsigned int flags)
+pages_resolve(struct host_pages *p, struct mm_struct *mm)
 {
 	const unsigned long at = p->hva + p->want * PAGE_SIZE;
 	struct vm_area_struct *vma = guest_vma(mm, at, p->write);
+	bool there, moving;
 	unsigned int i;
 	int r;
 
-	if (!vma)
+	if (!vma || !pkey_allows(vma, p->write))
 		return -EFAULT;
 	p->first = p->want -
 	    min_t(unsigned long, p->want, PHYS_PFN(at - vma->vm_start));
 	p->end = min_t(unsigned long, p->n,
 	    p->want + PHYS_PFN(vma->vm_end - at));
-	r = frames_look(p, vma);
+	r = frames_look(p, vma, &there, &moving);
 	if (r)
 		return min(r, 0);
-	r = fault_in(vma, at, flags);
+	if (fault_waits(vma, at, p->write, there, moving))
+		return -EAGAIN;
+	r = fault_in(vma, at, FAULT_NOWAIT | (p->write ? FAULT_FLAG_WRITE : 0));
 	if (r)
 		return r;
-	/* Nothing here gives up the lock, and nothing is lost if it fails. */
+	/* Nothing here waits, and nothing is lost if it fails. */
 	for (i = p->want + 1; i < p->end; i++)
-		if (fault_in(vma, p->hva + i * PAGE_SIZE, FAULT_FLAG_WRITE))
+		if (fault_in(vma, p->hva + i * PAGE_SIZE, FAULT_NOWAIT | FAULT_FLAG_WRITE))
 			break;
-	r = frames_look(p, vma);
+	r = frames_look(p, vma, &there, &moving);
 	return r ? min(r, 0) : -EBUSY;	/* it came and went again */
 }
 
@@ -339,23 +403,34 @@ int
 host_watch_resolve(struct host_watch *w, struct host_pages *p)
 {
 	struct mm_struct *mm = w->notifier.mm;
-	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE |
-	    (p->write ? FAULT_FLAG_WRITE : 0);
 	int r;
 
 	if (p->hva < w->start || p->hva + p->n * PAGE_SIZE > w->end)
 		return -EFAULT;
-	for (;;) {
-		if (mmap_read_lock_killable(mm))
-			return -EINTR;
-		r = pages_resolve(p, mm, flags);
-		if (r != -EAGAIN)
-			break;
-		/* Only death ends the wait. */
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		flags |= FAULT_FLAG_TRIED;
-	}
+	/* Who holds it may itself be waiting for a page. */
+	if (!mmap_read_trylock(mm))
+		return -EAGAIN;
+	r = pages_resolve(p, mm);
+	mmap_read_unlock(mm);
+	return r;
+}
+
+/* The caller has asked the thread's protection keys, which are not current's. */
+int
+watch_fault_in(struct mm_struct *mm, unsigned long at, bool write)
+{
+	const unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE |
+	    FAULT_FLAG_INTERRUPTIBLE | FAULT_FLAG_REMOTE |
+	    (write ? FAULT_FLAG_WRITE : 0);
+	struct vm_area_struct *vma;
+	int r;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	vma = guest_vma(mm, at, write);
+	r = vma ? fault_in(vma, at, flags) : -EFAULT;
+	if (r == -EAGAIN)
+		return 0;
 	mmap_read_unlock(mm);
 	return r;
 }

@@ -213,7 +213,7 @@ void	vmx_op_seg_get(struct vcpu *v, enum sreg s,
 	    struct vcpu_segment_info *seg);
 void	vmx_op_mode(struct vcpu *v, struct guest_mode *m);
 void	vmx_op_fetch_state(struct vcpu *v, struct fetch_state *s);
-void	vmx_op_prepare(struct vcpu *v);
+int	vmx_op_prepare(struct vcpu *v);
 bool	vmx_op_irq_ready(struct vcpu *v);
 uint64_t vmx_op_clear_shadow(struct vcpu *v);
 

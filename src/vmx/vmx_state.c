@@ -197,19 +197,23 @@ vmx_op_fetch_state(struct vcpu *v, struct fetch_state *s)
  * PAE root entries live in the VMCS; here they come from memory, for a state
  * that the CPU has not loaded itself. What MOV CR3 would refuse is absent.
  */
-void
+int
 vmx_op_prepare(struct vcpu *v)
 {
 	uint64_t pdpte[4] = { 0 };
 	unsigned int i;
+	int err;
 
 	if (!vmx_vcpu(v)->pdptes_due)
-		return;
-	if (memory_read(v->vm, vmx_op_reg_get(v, REG_CR3) & 0xffffffe0, pdpte,
-	    sizeof(pdpte)))
+		return 0;
+	err = memory_read(v, vmx_op_reg_get(v, REG_CR3) & 0xffffffe0, pdpte,
+	    sizeof(pdpte));
+	if (err == -EINTR)
+		return err;
+	if (err)
 		memset(pdpte, 0, sizeof(pdpte));
 	if (!vmcs_begin(v))
-		return;
+		return 0;
 	for (i = 0; i < 4; i++) {
 		if (!(pdpte[i] & PDPTE_P) || (pdpte[i] & vmx.pdpte_reserved))
 			pdpte[i] = 0;
@@ -217,6 +221,7 @@ vmx_op_prepare(struct vcpu *v)
 	}
 	vmcs_end(v);
 	vmx_vcpu(v)->pdptes_due = false;
+	return 0;
 }
 
 /* --- Events ------------------------------------------------------------------------------- */

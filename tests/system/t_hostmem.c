@@ -216,21 +216,6 @@ vmstat(const char *word)
 	return file_number("/proc/vmstat", word);
 }
 
-static void
-load_module(const char *name)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/modules/%s.ko", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)		/* built in */
-		return;
-	if (syscall(SYS_finit_module, fd, "", 0) != 0)
-		CHECK_EQ(errno, EEXIST);
-	CHECK_OK(close(fd));
-}
-
 /* Of /proc/self/pagemap. */
 #define PAGEMAP_PFN	((1ull << 55) - 1)
 #define PAGEMAP_SOFT_DIRTY (1ull << 55)

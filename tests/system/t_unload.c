@@ -10,21 +10,6 @@
 #include "vm.h"
 
 static int
-load(const char *name)
-{
-	char path[64];
-	int fd, rc;
-
-	snprintf(path, sizeof(path), "/modules/%s.ko", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	rc = (int)syscall(SYS_finit_module, fd, "", 0);
-	close(fd);
-	return rc;
-}
-
-static int
 unload(const char *name)
 {
 	return (int)syscall(SYS_delete_module, name, O_NONBLOCK);
@@ -33,7 +18,7 @@ unload(const char *name)
 static void
 load_vmm(void)
 {
-	CHECK_OK(load("vmm"));
+	CHECK_OK(load_module("vmm"));
 	CHECK_OK(chmod("/dev/vmm", 0666));
 }
 
@@ -74,10 +59,10 @@ load_kvm(void)
 {
 	if (access("/dev/kvm", F_OK) == 0)
 		return;
-	load("irqbypass");
-	CHECK_OK(load("kvm"));
-	load("ccp");
-	CHECK_OK(load(host_is_amd() ? "kvm-amd" : "kvm-intel"));
+	load_module("irqbypass");
+	CHECK_OK(load_module("kvm"));
+	load_module("ccp");
+	CHECK_OK(load_module(host_is_amd() ? "kvm-amd" : "kvm-intel"));
 }
 
 static int

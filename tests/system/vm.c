@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "vm.h"
 
@@ -271,6 +272,21 @@ vm_free(struct vm *vm)
 	for (i = 0; i < vm->ncpus; i++)
 		free(vm->cpu[i].exit);
 	free(vm);
+}
+
+int
+load_module(const char *name)
+{
+	char path[64];
+	int fd, rc;
+
+	snprintf(path, sizeof(path), "/modules/%s.ko", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	rc = (int)syscall(SYS_finit_module, fd, "", 0);
+	close(fd);
+	return rc;
 }
 
 /* --- Exit reasons ----------------------------------------------------------- */

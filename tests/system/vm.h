@@ -121,6 +121,8 @@ bool	is_exit_hlt(uint16_t reason);
 bool	is_exit_fault(uint16_t reason);		/* second stage */
 bool	is_exit_shutdown(uint16_t reason);	/* triple fault */
 
+/* A kernel module of the test machine; 0, or -1 and errno. */
+int	load_module(const char *name);
 /* A line of /proc/meminfo, in kB. */
 long	meminfo(const char *key);
 

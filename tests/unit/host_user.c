@@ -41,6 +41,8 @@ static _Thread_local struct {
 	unsigned int spins, mutexes, reclaim_mutexes;
 	bool	 invalidating, atomic;	/* inside mem_invalidate() */
 	bool	 stay;
+	unsigned int faults_off;	/* depth */
+	bool	 brought;	/* a page, for the next copy */
 	bool	 stepping;	/* inside on_step() */
 } self;
 
@@ -116,6 +118,7 @@ host_user_reset(void)
 {
 	int64_t live = host_user.alloc_live, bytes = host_user.alloc_bytes;
 	int64_t as = host_user.as_live, watches = host_user.watches_live;
+	int64_t kept = host_user.kept;
 
 	host_user = (struct host_user){
 		.caller = { .uid = 1000, .pid = 100 },
@@ -124,6 +127,7 @@ host_user_reset(void)
 		.alloc_bytes = bytes,
 		.as_live = as,
 		.watches_live = watches,
+		.kept = kept,
 		.cpus_errno = -EIO,
 		.ns = 1000000000ULL,
 		.wall_ns = 1600000000000000000ULL,
@@ -493,8 +497,8 @@ static bool
 copy_should_fail(void)
 {
 	sync_add(&host_user.copies, 1);
-	return sync_load(&host_user.fail_copy) > 0 &&
-	    sync_sub(&host_user.fail_copy, 1) == 0;
+	return host_user.fail_copies || (sync_load(&host_user.fail_copy) > 0 &&
+	    sync_sub(&host_user.fail_copy, 1) == 0);
 }
 
 /* The kernel's view of user memory: page rights hold, a bad address is an
@@ -522,20 +526,57 @@ user_copy(void *kernel, uint64_t uaddr, size_t len, bool out)
 	return true;
 }
 
+void
+host_faults_off(void)
+{
+	if (self.stay)
+		host_user_panic("host_faults_off during a stay, which has them off");
+	self.faults_off++;
+}
+
+void
+host_faults_on(void)
+{
+	if (self.faults_off-- == 0)
+		host_user_panic("host_faults_on once too often");
+}
+
+static bool is_absent(uint64_t va);
+
+static bool
+is_there(uint64_t uaddr, size_t len)
+{
+	uint64_t at;
+
+	if (!host_user_range_ok(uaddr, len))
+		return true;	/* it fails for that */
+	for (at = uaddr & ~4095ULL; at < uaddr + len; at += 4096)
+		if (is_absent(at))
+			return false;
+	return true;
+}
+
 /* A copy waits for a page where it may sleep. */
 static bool
-may_touch(const char *what)
+may_touch(const char *what, uint64_t uaddr, size_t len)
 {
-	if (!host_user_preemptible())
-		return !host_user.absent;
-	might_reclaim(what);
-	return true;
+	bool brought = self.brought;
+
+	if (host_user_preemptible() && self.faults_off == 0) {
+		might_reclaim(what);
+		if (!is_there(uaddr, len))
+			host_user_panic("%s waits for a page of a guest", what);
+		return true;
+	}
+	self.brought = false;
+	return (!host_user.absent || (host_user_preemptible() && brought)) &&
+	    is_there(uaddr, len);
 }
 
 int
 host_copy_in(void *dst, uint64_t uaddr, size_t len)
 {
-	if (!may_touch("host_copy_in"))
+	if (!may_touch("host_copy_in", uaddr, len))
 		return -EFAULT;
 	if (host_user.on_copy_in != NULL)
 		host_user.on_copy_in(uaddr, len);
@@ -547,7 +588,7 @@ host_copy_in(void *dst, uint64_t uaddr, size_t len)
 int
 host_copy_out(uint64_t uaddr, const void *src, size_t len)
 {
-	if (!may_touch("host_copy_out"))
+	if (!may_touch("host_copy_out", uaddr, len))
 		return -EFAULT;
 	if (copy_should_fail() || !user_copy((void *)(uintptr_t)src, uaddr, len, true))
 		return -EFAULT;
@@ -573,8 +614,9 @@ host_user_words_same(const struct host_user_word w[HOST_USER_WORDS])
 	unsigned int i;
 	uint64_t now;
 
-	if (!may_touch("host_user_words_same"))
-		return false;
+	for (i = 0; i < HOST_USER_WORDS; i++)
+		if (!may_touch("host_user_words_same", w[i].addr, sizeof(now)))
+			return false;
 	sync_add(&host_user.compares, 1);
 	for (i = 0; i < HOST_USER_WORDS; i++) {
 		if (!host_user_range_ok(w[i].addr, sizeof(now)) ||
@@ -606,7 +648,7 @@ int
 host_cmpxchg_user(uint64_t uaddr, unsigned int size, uint64_t *old,
     uint64_t new)
 {
-	if (!may_touch("host_cmpxchg_user"))
+	if (!may_touch("host_cmpxchg_user", uaddr, size))
 		return -EFAULT;
 	if ((size != 4 && size != 8) || uaddr % size != 0)
 		host_user_panic("host_cmpxchg_user of %u bytes at %#llx", size,
@@ -901,6 +943,14 @@ resolve_page(uint64_t va, bool want, bool write, struct host_frame *f)
 }
 
 static bool
+is_slow(uint64_t va)
+{
+	const struct host_user_page *page = page_at(va);
+
+	return page != NULL && !page->present && sync_load(&page->slow);
+}
+
+static bool
 is_absent(uint64_t va)
 {
 	const struct host_user_page *page = page_at(va);
@@ -954,6 +1004,9 @@ host_watch_resolve(struct host_watch *w, struct host_pages *p)
 	sync_add(&host_user.resolves, 1);
 	if (self.as != 0)
 		return -EFAULT;
+	if (is_slow(p->hva + p->want * 4096ULL))
+		return -EAGAIN;
+	self.brought = true;
 	/* What is not reported is not to be looked at. */
 	memset(p->frame, 0xa5, sizeof(p->frame));
 	p->first = p->end = UINT32_MAX;
@@ -963,6 +1016,158 @@ host_watch_resolve(struct host_watch *w, struct host_pages *p)
 	if (error == 0 && host_user.on_resolved != NULL)
 		host_user.on_resolved(p->hva + p->want * 4096ULL);
 	return error;
+}
+
+/* --- Faults of slow pages ------------------------------------------------- */
+
+struct host_fault {
+	bool	 busy, given_up;
+	uint64_t hva, wakes;
+	const struct host_fault_user *user;
+	void	*arg;
+};
+
+/* Of all faults. */
+static pthread_mutex_t slow_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t slow_cond = PTHREAD_COND_INITIALIZER;
+
+void
+host_user_answer(void)
+{
+	pthread_mutex_lock(&slow_lock);
+	for (struct mem *m = mems; m != NULL; m = m->next)
+		for (uint64_t i = 0; i < m->npages; i++)
+			sync_store(&m->page[i].slow, false);
+	pthread_cond_broadcast(&slow_cond);
+	pthread_mutex_unlock(&slow_lock);
+}
+
+struct host_fault *
+host_fault_alloc(void)
+{
+	return host_alloc(sizeof(struct host_fault));
+}
+
+void
+host_fault_free(struct host_fault *f)
+{
+	if (f != NULL && sync_load(&f->busy))
+		host_user_panic("host_fault_free during a fault");
+	host_free(f);
+}
+
+/* The host's thread. */
+static void *
+fault_thread(void *arg)
+{
+	struct host_fault *f = arg;
+	const struct host_fault_user *user = f->user;
+
+	arg = f->arg;
+	pthread_mutex_lock(&slow_lock);
+	while (is_slow(f->hva) && (!f->given_up || host_user.deaf_faults))
+		pthread_cond_wait(&slow_cond, &slow_lock);
+	f->busy = false;
+	pthread_cond_broadcast(&slow_cond);
+	pthread_mutex_unlock(&slow_lock);
+	user->release(arg);
+	sync_sub(&host_user.faults_live, 1);
+	return NULL;
+}
+
+static void
+fault_begin(struct host_fault *f, uint64_t hva, const struct host_fault_user *user,
+    void *arg)
+{
+	pthread_t t;
+
+	f->busy = true;
+	f->given_up = false;
+	f->hva = hva;
+	f->user = user;
+	f->arg = arg;
+	user->hold(arg);
+	sync_add(&host_user.faults, 1);
+	sync_add(&host_user.faults_live, 1);
+	if (pthread_create(&t, NULL, fault_thread, f) != 0)
+		host_user_panic("no more threads");
+	pthread_detach(t);
+}
+
+/* Leaves as a kernel's thread does: for signals, and when it is told to look. */
+static int
+fault_sleep(struct host_fault *f, const struct host_fault_user *user, void *arg)
+{
+	uint64_t seen = f->wakes - 1;
+	struct timespec t;
+	int error = 0;
+
+	sync_add(&host_user.fault_waiters, 1);
+	while (f->busy && error == 0) {
+		if (host_signal_pending() || (f->wakes != seen && user->leave(arg))) {
+			error = -EINTR;
+			break;
+		}
+		seen = f->wakes;
+		clock_gettime(CLOCK_REALTIME, &t);
+		t.tv_nsec += 1000000;
+		if (t.tv_nsec >= 1000000000) {
+			t.tv_nsec -= 1000000000;
+			t.tv_sec++;
+		}
+		pthread_cond_timedwait(&slow_cond, &slow_lock, &t);
+	}
+	sync_sub(&host_user.fault_waiters, 1);
+	return error;
+}
+
+int
+host_fault_wait(struct host_fault *f, uint64_t hva, bool write,
+    const struct host_fault_user *user, void *arg)
+{
+	int error;
+
+	(void)write;
+	might_reclaim("host_fault_wait");
+	if (self.as != 0)
+		host_user_panic("host_fault_wait in another address space");
+	pthread_mutex_lock(&slow_lock);
+	error = fault_sleep(f, user, arg);
+	if (error == 0) {
+		fault_begin(f, hva, user, arg);
+		error = fault_sleep(f, user, arg);
+		if (error) {
+			f->given_up = true;
+			pthread_cond_broadcast(&slow_cond);
+		}
+	}
+	pthread_mutex_unlock(&slow_lock);
+	return error;
+}
+
+void
+host_fault_wake(struct host_fault *f)
+{
+	pthread_mutex_lock(&slow_lock);
+	f->wakes++;
+	host_user.fault_wakes++;
+	pthread_cond_broadcast(&slow_cond);
+	pthread_mutex_unlock(&slow_lock);
+}
+
+/* --- The driver's own life -------------------------------------------------- */
+
+void
+host_keep_driver(void)
+{
+	sync_add(&host_user.kept, 1);
+}
+
+void
+host_let_driver_go(void)
+{
+	if (sync_sub(&host_user.kept, 1) < 0)
+		host_user_panic("host_let_driver_go once too often");
 }
 
 /* --- CPUs ----------------------------------------------------------------- */
@@ -1712,6 +1917,8 @@ host_defer(struct host_work *w, void (*fn)(void *arg), void *arg)
 {
 	struct host_work **p;
 
+	if (sync_load(&host_user.kept) == 0)
+		host_user_panic("host_defer when the driver may be gone");
 	w->next = NULL;
 	w->fn = fn;
 	w->arg = arg;

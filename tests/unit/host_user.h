@@ -37,7 +37,10 @@ struct host_user {
 
 	/* User copies: the Nth from now fails with EFAULT; 0: none. */
 	int64_t	 fail_copy;
-	bool	 absent;	/* with preemption off, no page is there */
+	bool	 fail_copies;	/* all of them */
+	/* With preemption off no page is there; with faults off, each has to be
+	 * brought in for each copy. */
+	bool	 absent;
 	uint64_t copies;
 	uint64_t compares;	/* host_user_words_same() */
 	/* Runs before each host_copy_in(), to change memory behind it. */
@@ -75,6 +78,11 @@ struct host_user {
 	/* Guest memory */
 	uint64_t resolves, retries, dirtied, invalidations;
 	uint64_t last_dirty;		/* pa */
+	/* Faults of slow pages: so far, under way, and RUNs that wait for one. */
+	uint64_t faults, fault_wakes;
+	uint32_t faults_live, fault_waiters;
+	bool	 deaf_faults;	/* they go on when they are given up */
+	int64_t	 kept;		/* host_keep_driver() */
 	/* After host_watch_resolve() has its answer, before it returns. */
 	void	(*on_resolved)(uint64_t hva);
 
@@ -166,12 +174,15 @@ struct host_user_page {
 	bool	 pte_write;	/* the host's own mapping allows writes now */
 	bool	 dirty;		/* and it knows of a write */
 	bool	 device;	/* nothing the host may hand out */
+	bool	 slow;		/* absent, it comes with host_user_answer() only */
 	uint8_t	 prot;		/* STAGE2_R and _W: what the mapping permits */
 	uint8_t	 order;
 };
 void	host_user_mem_add(void *p, size_t size, unsigned int prot);
 void	host_user_mem_remove(void *p);
 struct host_user_page *host_user_page(const void *va);
+/* All slow pages are slow no more, and faults of them end. */
+void	host_user_answer(void);
 /* The whole aligned 4 KiB << order around va is one present, writable page. */
 void	host_user_mem_huge(const void *va, unsigned int order);
 /*

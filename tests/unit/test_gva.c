@@ -72,7 +72,7 @@ in_ram(uint64_t gpa, size_t len)
 }
 
 int
-memory_read(struct vm *m, uint64_t gpa, void *buf, size_t len)
+memory_read(struct vcpu *m, uint64_t gpa, void *buf, size_t len)
 {
 	(void)m;
 	if (!in_ram(gpa, len))
@@ -93,7 +93,14 @@ memory_place(const struct vm *m, uint64_t gpa, unsigned int access, uint64_t *ad
 }
 
 int
-memory_write(struct vm *m, uint64_t gpa, const void *buf, size_t len)
+memory_get(struct vcpu *m, void *to, uint64_t addr, size_t len)
+{
+	(void)m;
+	return host_copy_in_few(to, addr, len);
+}
+
+int
+memory_write(struct vcpu *m, uint64_t gpa, const void *buf, size_t len)
 {
 	(void)m;
 	if (!in_ram(gpa, len))
@@ -103,7 +110,7 @@ memory_write(struct vm *m, uint64_t gpa, const void *buf, size_t len)
 }
 
 int
-memory_cmpxchg(struct vm *m, uint64_t gpa, unsigned int size, uint64_t *old, uint64_t new)
+memory_cmpxchg(struct vcpu *m, uint64_t gpa, unsigned int size, uint64_t *old, uint64_t new)
 {
 	uint64_t now = 0;
 

@@ -68,6 +68,7 @@ fixture_stop(struct fixture *f)
 {
 	vmm_close(&f->session);
 	ck_assert(!host_user.cpus_on);
+	ck_assert_int_eq(host_user.kept, 0);
 	if (sim_machine->vmx) {
 		ck_assert_uint_eq(sim_vmx.write_errors, 0);
 		ck_assert_uint_eq(sim_vmx.failed, 0);
