@@ -46,7 +46,7 @@ call_with_vcpu(struct vm *vm, const struct ioctl_desc *d, void *arg)
 	const struct ioctl_names *names = arg;
 	struct vcpu *v;
 
-	if (vm->uid != host_caller_uid())
+	if (!vm_is_callers(vm))
 		return -EPERM;
 	if (names->vcpu >= vm->ncpus)
 		return -ENOENT;

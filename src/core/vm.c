@@ -108,7 +108,7 @@ vm_get(uint32_t id)
 static bool
 caller_may(const struct vm *vm, const struct host_caller *c)
 {
-	return c->uid == vm->uid || c->admin;
+	return vm_is_callers(vm) || c->admin;
 }
 
 /*

@@ -290,6 +290,15 @@ int	vmm_ioctl(struct vmm_session *s, unsigned int cmd, uint64_t uarg);
 
 /* The VM named id, with a reference, whoever's it is; NULL: there is none. */
 struct vm *vm_get(uint32_t id);
+/*
+ * Is it the caller's own? The address space that made it owns it, whoever runs
+ * there now; everybody else by uid.
+ */
+static inline bool
+vm_is_callers(const struct vm *vm)
+{
+	return host_as_is_current(vm->as) || vm->uid == host_caller_uid();
+}
 void	vm_hold(struct vm *vm);		/* one more; the caller has one */
 void	vm_put(struct vm *vm);		/* the last one destroys it. May sleep. */
 /* A VM whose id did not reach its creator must not stay. */

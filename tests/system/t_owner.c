@@ -109,6 +109,58 @@ TEST(owner_admin, "owner/root_sees_and_ends_all")
 	child_wait(pid);
 }
 
+/* --- The creator gives up root, as clients that separate privileges do -------- */
+
+static void
+same_user(void *arg)
+{
+	struct vm *vm = arg;
+	struct vm_rwregs_params regs = { 0 };
+	struct vm_info_result info[4];
+
+	CHECK_EQ(getuid(), STRANGER);
+	CHECK_ERR(do_run(&vm->cpu[0], NO_IRQ), EPERM);
+	CHECK_ERR(do_readregs(vm->fd, vm->id, 0, VM_RWREGS_ALL, &regs), EPERM);
+	CHECK_ERR(do_term(vm->fd, vm->id), EPERM);
+	CHECK_EQ(do_info(vm->fd, info, 4), 0);
+}
+
+static void
+gives_up_root(void *arg)
+{
+	struct vm_rwvmparams_params par = { 0 };
+	struct vm *vm = vm_new(LONG);
+	struct vm_info_result r;
+	struct vcpu_reg_state s;
+
+	(void)arg;
+	CHECK_OK(chroot("/proc/self/fdinfo"));
+	CHECK_OK(chdir("/"));
+	CHECK_OK(setresgid(STRANGER, STRANGER, STRANGER));
+	CHECK_OK(setresuid(STRANGER, STRANGER, STRANGER));
+	/* All there is, as before. */
+	vm_reset(&vm->cpu[0], LONG);
+	vm_call_ok(&vm->cpu[0], g_long_nop, 0, 0, 0, 0);
+	vm_regs(&vm->cpu[0], &s);
+	vm_set_regs(&vm->cpu[0], VM_RWREGS_ALL, &s);
+	vm_intr(&vm->cpu[0], 0);
+	vm_protect(&vm->cpu[0], LAYOUT_HIGH, PAGE, PROT_READ);
+	par.vpp_vm_id = vm->id;
+	par.vpp_mask = VM_RWVMPARAMS_PVCLOCK_VERSION;
+	CHECK_OK(ioctl(vm->fd, VMM_IOC_READVMPARAMS, &par));
+	CHECK_OK(ioctl(vm->fd, VMM_IOC_WRITEVMPARAMS, &par));
+	CHECK(vm_info(vm->fd, vm->id, &r));
+	/* Another process of that user is a stranger. */
+	child_wait(child_start(same_user, vm));
+	vm_call_ok(&vm->cpu[0], g_long_nop, 0, 0, 0, 0);
+	CHECK_OK(do_term(vm->fd, vm->id));
+}
+
+TEST(owner_gives_up, "owner/creator_gives_up_root")
+{
+	child_wait(child_start(gives_up_root, NULL));
+}
+
 /* --- RUN belongs to the address space that made the VM ----------------------------- */
 
 static void

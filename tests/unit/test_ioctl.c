@@ -325,6 +325,14 @@ START_TEST(ids_of_nobody)
 }
 END_TEST
 
+/* Another user is another process, too; the creator is 1000. */
+static void
+become(uint32_t uid)
+{
+	host_user.caller.uid = uid;
+	host_user_set_as(uid != 1000);
+}
+
 START_TEST(another_user_s_vm)
 {
 	struct snapshot before;
@@ -336,17 +344,17 @@ START_TEST(another_user_s_vm)
 			    ioctls[i].cmd == VMM_IOC_TERM))
 				continue;
 			good(&ioctls[i]);
-			host_user.caller.uid = 1001;
+			become(1001);
 			host_user.caller.admin = admin;
 			ck_assert_int_eq(call(&ioctls[i]), -EPERM);
-			host_user.caller.uid = 1000;
+			become(1000);
 			host_user.caller.admin = false;
 			unchanged(&before);
 		}
 	}
 	/* He does not see it, unless he is the administrator, who may end it. */
 	good(&ioctls[2]);
-	host_user.caller.uid = 1001;
+	become(1001);
 	ck_assert_int_eq(call(&ioctls[2]), 0);
 	ck_assert_uint_eq(arg.info.vip_info_ct, 0);
 	host_user.caller.admin = true;
@@ -604,7 +612,7 @@ START_TEST(every_vm_that_the_caller_may_see)
 {
 	uint32_t second;
 
-	host_user.caller.uid = 1001;
+	become(1001);
 	second = create(1, "other");
 	vmm_for_each(list, &nlisted);
 	ck_assert_uint_eq(nlisted, 1);
@@ -801,6 +809,33 @@ START_TEST(run_refuses)
 	ck_assert_int_eq(call(run), -EFAULT);
 	ck_assert_uint_eq(s.at, 0);
 	unchanged(&before);
+}
+END_TEST
+
+/* A client that gave up its privileges keeps its VM; its new user has not got it. */
+START_TEST(the_creator_has_another_uid)
+{
+	struct vm_info_result info[2];
+	struct vm_info_params list = { .vip_size = sizeof(info), .vip_info = info };
+	struct vm_intr_params intr = { .vip_vm_id = f.vm };
+	struct vm_terminate_params term = { .vtp_vm_id = f.vm };
+	struct vcpu_reg_state r;
+
+	host_user.caller.uid = 4711;
+	host_user_set_as(1);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_INTR, &intr), -EPERM);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_TERM, &term), -EPERM);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_INFO, &list), 0);
+	ck_assert_uint_eq(list.vip_info_ct, 0);
+	host_user_set_as(0);
+	fixture_regs(&f, &r);
+	ck_assert_int_eq(fixture_set_regs(&f, VM_RWREGS_ALL, &r), 0);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_INTR, &intr), 0);
+	ck_assert_int_eq(fixture_steps(&f, &s, NULL, 0, VMM_NO_IRQ), 0);
+	list.vip_size = sizeof(info);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_INFO, &list), 0);
+	ck_assert_uint_eq(list.vip_info_ct, 1);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_TERM, &term), 0);
 }
 END_TEST
 
@@ -1295,6 +1330,7 @@ main(void)
 		register_groups_are_apart,
 		resetcpu_resets,
 		run_refuses,
+		the_creator_has_another_uid,
 		run_that_cannot_report,
 		a_vcpu_s_state_is_told,
 		a_state_that_the_cpu_refuses,
