@@ -38,6 +38,14 @@ SEGMENTS = {"cs": "SREG_CS", "ds": "SREG_DS", "es": "SREG_ES",
             "fs": "SREG_FS", "gs": "SREG_GS", "ss": "SREG_SS"}
 PREFIX_BITS = {"none": 1, 66: 2, "F2": 4, "F3": 8}
 MODE_BITS = {16: 1, 32: 2, 64: 4}
+# Bytes of an opcode that are more than one: what follows VEX (APM 3 1.2.7), and the byte of C4
+# that says that the opcode is in the map 0F.
+ANY_BYTE, VEX_0F = 256, 257
+BYTE_CLASSES = {ANY_BYTE: "any", VEX_0F: "vex0f"}
+VEX_BYTES: dict[str | None, tuple[tuple[int, ...], ...]] = {
+    None: ((),),
+    "0F": ((0xC5, ANY_BYTE), (0xC4, VEX_0F, ANY_BYTE)),
+}
 IMMEDIATES = ("ib", "iz", "moffs")
 ANY_PREFIX = 15
 ANY_MODE = 7
@@ -140,7 +148,8 @@ def decoder(prefixes: tuple[Prefix, ...], rows: list[Map], errors: Errors) -> In
         ops.append(Op(name, f"INSN_{name.upper()}", row["doc"]))
         for node in row["forms"]:
             for text in _conditions(node["opcode"]):
-                encodings.append(_encoding(name, node, text, prefix_bytes, errors))
+                for vex in VEX_BYTES[node.get("vex")]:
+                    encodings.append(_encoding(name, node, text, vex, prefix_bytes, errors))
     _check_cut_off(encodings, errors)
     _check_clashes(encodings, errors)
     forms, groups, rules16, rules32 = _rules(encodings)
@@ -174,12 +183,12 @@ def _conditions(opcode: str) -> list[str]:
     return [f"{head[:-2]}{int(head[-2:], 16) + cc:02X}{tail}" for cc in range(16)]
 
 
-def _encoding(name: str, node: Map, text: str, prefix_bytes: set[int],
+def _encoding(name: str, node: Map, text: str, vex: tuple[int, ...], prefix_bytes: set[int],
               errors: Errors) -> _Encoding:
     words = text.split()
     immediate = words.pop() if words[-1] in IMMEDIATES else "none"
     digit = words.pop()[1:] if words[-1].startswith("/") else None
-    opcode = tuple(int(word, 16) for word in words)
+    opcode = (*vex, *(int(word, 16) for word in words))
     rm = node.get("rm")
     if (rm is None) != (digit is None):
         errors.add(node, RM_KEY, "opcode", name=name, opcode=text)
@@ -192,7 +201,7 @@ def _encoding(name: str, node: Map, text: str, prefix_bytes: set[int],
         errors.add(node, LOCK_REGISTERS, "lock", name=name)
     form = Form(
         op=f"INSN_{name.upper()}",
-        opcode_text=text,
+        opcode_text=f"VEX {text}" if vex else text,
         prefixes=sum(PREFIX_BITS[p] for p in node["prefix"]) if "prefix" in node else ANY_PREFIX,
         modes=sum(MODE_BITS[m] for m in node["modes"]) if "modes" in node else ANY_MODE,
         size=f"SIZE_{node.get('size', 'none').upper()}",
@@ -303,7 +312,7 @@ def _tail32(modrm: int) -> str:
 
 
 def _pattern(encoding: _Encoding, modrm: list[int], tail: Callable[[int], str]) -> str:
-    text = '"' + "".join(f"\\x{byte:02x}" for byte in encoding.opcode) + '"'
+    text = _opcode_pattern(encoding.opcode)
     if modrm:
         tails: dict[str, list[int]] = {}
         for byte in modrm:
@@ -312,6 +321,19 @@ def _pattern(encoding: _Encoding, modrm: list[int], tail: Callable[[int], str]) 
         choices = [" ".join([_class(found), after]).strip() for after, found in tails.items()]
         text += f" ({' | '.join(choices)})" if len(choices) > 1 else f" {choices[0]}"
     return text + " imm8" if encoding.immediate else text
+
+
+def _opcode_pattern(opcode: tuple[int, ...]) -> str:
+    """A string, with the names of classes where a byte is more than one."""
+    words: list[str] = []
+    plain = ""
+    for byte in opcode:
+        if byte in BYTE_CLASSES:
+            words += [f'"{plain}"', BYTE_CLASSES[byte]]
+            plain = ""
+        else:
+            plain += f"\\x{byte:02x}"
+    return " ".join([*words, f'"{plain}"'])
 
 
 def _class(members: list[int]) -> str:

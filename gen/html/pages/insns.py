@@ -8,7 +8,7 @@ from gen.load import Map
 from gen.spec import Spec
 
 # What else a form says, in the order in which it is shown.
-_KEYS = ("rm", "prefix", "modes", "size", "memory", "operands", "registers", "lock", "rex_b",
+_KEYS = ("rm", "prefix", "modes", "vex", "size", "memory", "operands", "registers", "lock", "rex_b",
          "segment")
 
 

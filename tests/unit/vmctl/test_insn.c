@@ -158,7 +158,8 @@ START_TEST(against_capstone)
 					uint64_t address = 0;
 
 					if (insn_decode(bytes, n, (enum insn_mode)mode, &in) != 0 ||
-					    in.opcode != opcode)
+					    (in.opcode != opcode && opcode != 0xc4 &&
+					     opcode != 0xc5))
 						continue;
 					if (!cs_disasm_iter(capstone[mode], &at, &left, &address,
 							    cs))

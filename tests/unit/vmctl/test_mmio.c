@@ -604,6 +604,12 @@ START_TEST(registers_that_are_not_general)
 	ck_assert_int_eq(emulate(NOTHING, CODE("\x66\x0f\x6f\x03")), MMIO_NO_VALUE);
 	ck_assert_int_eq(emulate(NOTHING, CODE("\x0f\xae\x3b")), MMIO_DONE);
 	ck_assert_uint_eq(regs.vrs_gprs[VCPU_REGS_RIP], 0x10000c);
+	/* VEX of two and three bytes; the second names R8. */
+	ck_assert_int_eq(emulate(NOTHING, CODE("\xc5\xfe\x6f\x03")), MMIO_NO_VALUE);
+	regs.vrs_gprs[VCPU_REGS_RBX] = 0;
+	regs.vrs_gprs[VCPU_REGS_R8] = NOTHING;
+	ck_assert_int_eq(emulate(NOTHING, CODE("\xc4\xc1\x7e\x7f\x00")), MMIO_DONE);
+	ck_assert_uint_eq(regs.vrs_gprs[VCPU_REGS_RIP], 0x100015);
 }
 END_TEST
 
