@@ -26,6 +26,13 @@ memory_range(const struct vm *vm, uint64_t gpa)
 	return NULL;
 }
 
+/* Where gpa, which is in the range, is in the creator. */
+static uint64_t
+hva_of(const struct vm_range *r, uint64_t gpa)
+{
+	return r->hva + index_nospec(gpa - r->gpa, r->size);
+}
+
 /* --- Life ----------------------------------------------------------------- */
 
 int
@@ -342,7 +349,7 @@ fault_window(struct fault *f)
 	if (end > r->gpa + r->size)
 		end = r->gpa + r->size;
 	f->start = start;
-	f->p->hva = r->hva + (start - r->gpa);
+	f->p->hva = hva_of(r, start);
 	f->p->n = (unsigned int)((end - start) / PAGE_SIZE_4K);
 	f->p->want = (unsigned int)((f->gpa - start) / PAGE_SIZE_4K);
 	f->p->write = f->access & STAGE2_W;
@@ -587,13 +594,6 @@ mem_owner_gone(void *arg)
 }
 
 /* --- The driver's own accesses -------------------------------------------- */
-
-/* Where gpa, which is in the range, is in the creator. */
-static uint64_t
-hva_of(const struct vm_range *r, uint64_t gpa)
-{
-	return r->hva + index_nospec(gpa - r->gpa, r->size);
-}
 
 /* Reading is always allowed. */
 static bool
