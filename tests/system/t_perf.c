@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include "vm.h"
 
-#define PAGES		16u		/* of the ring; what does not fit is lost */
+#define PAGES		16u		/* of the ring, a power of 2; what does not fit is lost */
 #define SAMPLES		20u		/* that are enough */
 
 /* A clock of this thread that takes samples of where it is. */
@@ -52,7 +52,7 @@ check_samples(const struct perf_event_mmap_page *ring, unsigned int *all)
 	*all = 0;
 	for (at = 0; at < head; at += s.header.size) {
 		for (i = 0; i < sizeof(s); i++)
-			((uint8_t *)&s)[i] = data[(at + i) % ((PAGES - 1) * PAGE)];
+			((uint8_t *)&s)[i] = data[(at + i) % (PAGES * PAGE)];
 		CHECK(s.header.size >= sizeof(s.header));
 		if (s.header.type != PERF_RECORD_SAMPLE)
 			continue;
@@ -82,7 +82,7 @@ run_sampled(void *arg)
 	struct vcpu *v = arg;
 	int fd = open_clock();
 
-	ring = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ring = mmap(NULL, (1 + PAGES) * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	CHECK(ring != MAP_FAILED);
 	vm_run_user(v);
 	CHECK_OK(ioctl(fd, PERF_EVENT_IOC_DISABLE, 0));
