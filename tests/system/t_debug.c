@@ -24,8 +24,8 @@
 #define RFLAGS_RF	0x10000u
 
 /*
- * DR0 at an address or port, with DR7 and CR4.DE. By the client: QEMU 7.2 crashes
- * when a watchpoint that the guest has set itself outlives an exit.
+ * DR0 at an address or port, with DR7 and CR4.DE. By the client: QEMU 7.2 crashed
+ * here when the guest had set a watchpoint itself and the vCPU was reset.
  */
 static void
 watch(struct vcpu *v, uint64_t at, uint64_t dr7)
