@@ -189,6 +189,7 @@ guest_turn(struct vcpu *v, const struct guest_ops *ops)
 	int next;
 
 	host_irq_disable();
+	sync_point(SYNC_ENTRY);
 	sync_store(&v->in_guest, 1);
 	sync_full();
 	next = entry_refused(v, ops);

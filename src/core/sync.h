@@ -32,6 +32,18 @@ sync_get(uint32_t *refs)
 	return false;
 }
 
+/*
+ * Where another thread could come between, in the unit tests one does; elsewhere
+ * this is nothing.
+ */
+enum sync_at {
+	SYNC_SLOT_NAMED,	/* slot_get() has the id, and no reference yet */
+	SYNC_ENTRY,		/* in_guest is about to be set */
+};
+#ifndef sync_point
+#define sync_point(at)		do { } while (0)
+#endif
+
 /* Stores before it are seen before stores after it. */
 #define sync_stores()		__atomic_thread_fence(__ATOMIC_RELEASE)
 /* Full barrier: orders a store before a later load. */

@@ -90,7 +90,10 @@ vmm_detach(void)
 static inline struct vm *
 slot_get(struct vm_slot *slot, uint32_t id)
 {
-	if (sync_load(&slot->id) != id || id == 0 || !sync_get(&slot->refs))
+	if (sync_load(&slot->id) != id || id == 0)
+		return NULL;
+	sync_point(SYNC_SLOT_NAMED);
+	if (!sync_get(&slot->refs))
 		return NULL;
 	/* It may have gone before, and another come. */
 	if (sync_load(&slot->id) == id)

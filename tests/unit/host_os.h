@@ -17,6 +17,10 @@
 /* Everybody listens to trace events. */
 #define host_tracing(event)	true
 
+/* Others come between here: host_user.on_sync(). */
+#define sync_point(at)		host_user_sync(at)
+void	host_user_sync(int at);
+
 /* owner is the number of the thread inside, 0: nobody (atomic). */
 struct host_mutex {
 	pthread_mutex_t	m;

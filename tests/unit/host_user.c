@@ -110,6 +110,13 @@ is_poisoned(void *base, size_t len)
 
 /* --- Reset ---------------------------------------------------------------- */
 
+void
+host_user_sync(int at)
+{
+	if (host_user.on_sync != NULL)
+		host_user.on_sync(at);
+}
+
 static int64_t fail_alloc;	/* counts down to 0, then fails once */
 static bool alloc_failed;
 
@@ -341,6 +348,8 @@ mutex_taken(struct host_mutex *m)
 		sync_store(&m->reclaim, true);
 	if (sync_load(&m->reclaim))
 		self.reclaim_mutexes++;
+	if (host_user.on_locked != NULL)
+		host_user.on_locked(m);
 }
 
 static void
@@ -433,6 +442,8 @@ host_spin_unlock(struct host_spinlock *s)
 	self.spins--;
 	sync_store(&s->owner, 0);
 	pthread_mutex_unlock(&s->m);
+	if (host_user.on_spin_unlocked != NULL)
+		host_user.on_spin_unlocked();
 }
 
 /* --- The caller ----------------------------------------------------------- */
@@ -1919,12 +1930,13 @@ host_defer(struct host_work *w, void (*fn)(void *arg), void *arg)
 
 	if (sync_load(&host_user.kept) == 0)
 		host_user_panic("host_defer when the driver may be gone");
+	pthread_mutex_lock(&defer_lock);
+	for (p = &deferred; *p != NULL; p = &(*p)->next)
+		if (*p == w)
+			host_user_panic("host_defer of work that waits already");
 	w->next = NULL;
 	w->fn = fn;
 	w->arg = arg;
-	pthread_mutex_lock(&defer_lock);
-	for (p = &deferred; *p != NULL; p = &(*p)->next)
-		;
 	*p = w;
 	pthread_mutex_unlock(&defer_lock);
 }

@@ -34,6 +34,11 @@ struct host_user {
 	 * goes; not under a lock. What it does does not call it again.
 	 */
 	void	(*on_step)(void);
+	/* Runs at each sync_point(), an enum sync_at; perhaps without interrupts. */
+	void	(*on_sync)(int at);
+	/* Run after a mutex was taken, and after a spinlock was given back. */
+	void	(*on_locked)(struct host_mutex *m);
+	void	(*on_spin_unlocked)(void);
 
 	/* User copies: the Nth from now fails with EFAULT; 0: none. */
 	int64_t	 fail_copy;

@@ -378,6 +378,169 @@ whole:
 }
 END_TEST
 
+/* --- What comes between ---------------------------------------------------- */
+
+/* Somebody has guessed the id, and ends the VM before its creator knows it. */
+static void
+ends_what_is_listed(void)
+{
+	host_user.on_spin_unlocked = NULL;
+	if (term(f.vm + 1) == -ENOENT)	/* another lock */
+		host_user.on_spin_unlocked = ends_what_is_listed;
+}
+
+START_TEST(a_vm_ends_as_soon_as_it_is_listed)
+{
+	const int64_t live = host_user.alloc_live;
+	uint32_t id = 0;
+
+	host_user.on_spin_unlocked = ends_what_is_listed;
+	ck_assert_int_eq(create(&f.session, &id), 0);
+	ck_assert_ptr_null(host_user.on_spin_unlocked);
+	ck_assert_uint_eq(id, f.vm + 1);
+	ck_assert_int_eq(term(id), -ENOENT);
+	ck_assert_int_eq(host_user.alloc_live, live);
+}
+END_TEST
+
+/* As many VMs as come before a place of the table is used again. */
+static void
+until_the_place_of(uint32_t id)
+{
+	struct vm_create_params p;
+
+	fixture_create_params(&f, &p, 1);
+	do {
+		ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_CREATE, &p), 0);
+		ck_assert_int_eq(term(p.vcp_id), 0);
+	} while ((p.vcp_id + 1) % VMM_MAX_VCPUS != id % VMM_MAX_VCPUS);
+}
+
+static uint32_t next_vm;
+
+/* Between the look at the place and the reference to its VM, another moves in. */
+static void
+place_changes_hands(int at)
+{
+	if (at != SYNC_SLOT_NAMED)
+		return;
+	host_user.on_sync = NULL;
+	ck_assert_int_eq(term(f.vm), 0);
+	ck_assert_int_eq(create(&f.session, &next_vm), 0);
+	ck_assert_uint_eq(next_vm % VMM_MAX_VCPUS, f.vm % VMM_MAX_VCPUS);
+}
+
+START_TEST(an_id_finds_no_other_vm)
+{
+	struct vm_rwregs_params p = { .vrwp_vm_id = f.vm,
+	    .vrwp_mask = VM_RWREGS_ALL };
+
+	until_the_place_of(f.vm);
+	host_user.on_sync = place_changes_hands;
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_READREGS, &p), -ENOENT);
+	ck_assert_ptr_null(host_user.on_sync);
+	/* Its reference has been given back. */
+	ck_assert_int_eq(term(next_vm), 0);
+	ck_assert_int_eq(host_user.watches_live, 0);
+}
+END_TEST
+
+/* Its place is free when all of it is gone: callbacks still ask the place. */
+static void
+another_comes(void)
+{
+	host_user.on_step = NULL;
+	ck_assert_int_eq(create(&f.session, &next_vm), 0);
+	ck_assert_uint_ne(next_vm % VMM_MAX_VCPUS, f.vm % VMM_MAX_VCPUS);
+}
+
+START_TEST(a_place_is_free_when_its_vm_is_gone)
+{
+	until_the_place_of(f.vm);
+	host_user.on_step = another_comes;
+	ck_assert_int_eq(term(f.vm), 0);
+	ck_assert_ptr_null(host_user.on_step);
+	ck_assert_int_eq(term(next_vm), 0);
+}
+END_TEST
+
+/* TERM comes when the vCPU is found, and locked. */
+static void
+ends_what_is_locked(struct host_mutex *m)
+{
+	if (m != &fixture_vcpu(&f)->lock)
+		return;
+	host_user.on_locked = NULL;
+	ck_assert_int_eq(term(f.vm), 0);
+}
+
+START_TEST(an_ended_vm_is_gone_for_those_who_waited)
+{
+	struct vm_rwregs_params regs = { .vrwp_vm_id = f.vm,
+	    .vrwp_mask = VM_RWREGS_ALL };
+
+	f.run.vrp_vcpu_id = 0;
+	host_user.on_locked = ends_what_is_locked;
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_READREGS, &regs), -ENOENT);
+	ck_assert_ptr_null(host_user.on_locked);
+	ck_assert_int_eq(host_user.watches_live, 0);
+}
+END_TEST
+
+/* The second stage changes in the last moment that needs no interrupt. */
+static bool entry_flushed;
+
+static void
+guest_notes_flush(struct sim_guest *g, void *arg)
+{
+	(void)arg;
+	entry_flushed = g->flushed;
+	g->exit.kind = EXIT_TRIPLE_FAULT;
+}
+
+static void
+memory_goes(int at)
+{
+	if (at != SYNC_ENTRY)
+		return;
+	host_user.on_sync = NULL;
+	/* As from another CPU: its work there is over. */
+	sync_add(&fixture_vcpu(&f)->vm->tlb_gen, 1);
+}
+
+START_TEST(a_flush_before_the_entry_is_not_missed)
+{
+	f.run.vrp_vcpu_id = 0;
+	f.run.vrp_irq = VMM_NO_IRQ;
+	sim.guest = guest_notes_flush;
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_RUN, &f.run), 0);
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_RUN, &f.run), 0);
+	ck_assert(!entry_flushed);
+	host_user.on_sync = memory_goes;
+	ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_RUN, &f.run), 0);
+	ck_assert_ptr_null(host_user.on_sync);
+	ck_assert(entry_flushed);
+}
+END_TEST
+
+/* Each of two ranges says that the creator is gone: the VM hears it once. */
+START_TEST(a_vm_is_orphaned_once)
+{
+	uint32_t id;
+
+	ck_assert_int_eq(term(f.vm), 0);
+	ck_assert_int_eq(create(&f.session, &id), 0);
+	host_user_owner_exit();
+	host_user_owner_exit();
+	/* It outlives its file, and the driver stays as long. */
+	vmm_close(&f.session);
+	ck_assert_int_eq(host_user.kept, 1);
+	host_defer_flush();
+	ck_assert_int_eq(host_user.kept, 0);
+	ck_assert_int_eq(host_user.watches_live, 0);
+}
+END_TEST
+
 /* --- Threads ------------------------------------------------------------- */
 
 static uint32_t inside, inside_max, stays, done;
@@ -831,6 +994,12 @@ main(void)
 		each_step_of_an_end_meets_each_callback,
 		each_step_of_a_creation_meets_each_callback,
 		each_step_of_a_failed_creation_meets_each_callback,
+		a_vm_ends_as_soon_as_it_is_listed,
+		an_id_finds_no_other_vm,
+		a_place_is_free_when_its_vm_is_gone,
+		an_ended_vm_is_gone_for_those_who_waited,
+		a_flush_before_the_entry_is_not_missed,
+		a_vm_is_orphaned_once,
 		term_ends_running_vcpus,
 		close_ends_running_vcpus,
 		others_get_at_a_running_vcpu,
