@@ -648,7 +648,9 @@ child_gone(int pid)
 
 	while (waitpid(pid, &status, 0) < 0)
 		CHECK(errno == EINTR);
-	CHECK_MSG((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ||
+	/* The frame of a signal is a copy too: where that fails, the kernel sends SIGSEGV. */
+	CHECK_MSG((WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL ||
+	    (shared->inject && WTERMSIG(status) == SIGSEGV))) ||
 	    (WIFEXITED(status) && WEXITSTATUS(status) == 0),
 	    "a process ended with status %#x", (unsigned int)status);
 }
