@@ -294,7 +294,7 @@ TEST_T(life_end_zap, "life/ends_while_memory_goes", 90)
 
 	ends.vm = vm;
 	CHECK_EQ(pthread_create(&t, NULL, ends_zap, NULL), 0);
-	for (i = 0; i < 40; i++) {
+	for (i = 0; i < 15; i++) {
 		vm_create_ranges(vm, 4);
 		vm_reset(&vm->cpu[0], LONG);
 		vm_call_ok(&vm->cpu[0], g_long_fill, LAYOUT_HIGH,
