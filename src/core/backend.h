@@ -25,6 +25,8 @@ struct backend {
 	uint16_t window_reason;		/* exit reason "interrupt window" */
 	/* The largest leaf that the CPU takes in stage2; after attach. */
 	enum stage2_level (*largest_leaf)(void);
+	/* NULL, or: can a leaf allow execution and not reading? After attach. */
+	bool	(*execute_only)(void);
 
 	/*
 	 * May this CPU be used? -ENODEV with a sentence in the log; -ENXIO

@@ -61,7 +61,7 @@ fetch_more(struct vcpu *v, struct fetch *f, struct guest_fault *fault)
 	page = PAGE_SIZE_4K - (gva & (PAGE_SIZE_4K - 1));
 	if (len > page)
 		len = page;
-	err = memory_place(v->vm, gpa, STAGE2_R, &f->addr);
+	err = memory_place(v->vm, gpa, 0, &f->addr);
 	if (err == 0)
 		err = memory_get(v, f->bytes + f->n, f->addr, len);
 	if (err)

@@ -219,6 +219,13 @@ chunks_install(struct chunks *c, struct vm *vm)
 	}
 }
 
+static bool
+has_execute_only(void)
+{
+	return vmm_backend()->execute_only != NULL &&
+	    vmm_backend()->execute_only();
+}
+
 int
 memory_protect(struct vm *vm, uint64_t gpa, uint64_t size, unsigned int prot)
 {
@@ -231,8 +238,8 @@ memory_protect(struct vm *vm, uint64_t gpa, uint64_t size, unsigned int prot)
 		return 0;
 	end = size < limit - gpa ? gpa + size : limit;
 	c.n = (end - 1) / PAGE_SIZE_2M - c.first + 1;
-	/* Neither format can refuse reading alone. */
-	prot |= STAGE2_R;
+	if (prot != STAGE2_X || !has_execute_only())
+		prot |= STAGE2_R;
 
 	err = chunks_alloc(&c, vm);
 	if (err == 0) {
@@ -545,7 +552,7 @@ memory_fault(struct vcpu *v, uint64_t gpa, unsigned int access)
 		.vm = v->vm,
 		.range = memory_range(v->vm, gpa),
 		.gpa = gpa & ~(PAGE_SIZE_4K - 1),
-		.access = access | STAGE2_R,
+		.access = access,
 		.p = &v->pages,
 	};
 	int r;
@@ -595,11 +602,10 @@ mem_owner_gone(void *arg)
 
 /* --- The driver's own accesses -------------------------------------------- */
 
-/* Reading is always allowed. */
 static bool
 allowed(const struct vm *vm, uint64_t gpa, unsigned int access)
 {
-	return access == STAGE2_R || (access & ~prot_at(vm, gpa)) == 0;
+	return (access & ~prot_at(vm, gpa)) == 0;
 }
 
 int

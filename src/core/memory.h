@@ -48,8 +48,9 @@ int	memory_fault(struct vcpu *v, uint64_t gpa, unsigned int access);
 
 /*
  * Protect [gpa, gpa + size), validated; returns when no CPU can use an older
- * right. Holes between ranges are passed over, and reading is always allowed:
- * neither format can refuse it alone. -ENOMEM (nothing changed). May sleep.
+ * right. Holes between ranges are passed over. Reading is always allowed, but
+ * for STAGE2_X alone on a CPU that has execute-only pages. -ENOMEM (nothing
+ * changed). May sleep.
  */
 int	memory_protect(struct vm *vm, uint64_t gpa, uint64_t size,
 	    unsigned int prot);
@@ -82,9 +83,9 @@ memory_faults_on(const struct vcpu *v)
 
 /*
  * Where the creator has gpa, and with it the rest of that page, if this access
- * (STAGE2_* bits) is allowed there; for copies of a few words. For reading that
- * stays true as long as the VM lives: ranges do not move, and MPROTECT_EPT does
- * not refuse it. -EFAULT.
+ * (STAGE2_* bits) is allowed there; for copies of a few words. The place stays
+ * true as long as the VM lives: ranges do not move. access 0 asks for no right,
+ * and is for the instruction that the CPU itself has fetched. -EFAULT.
  */
 int	memory_place(const struct vm *vm, uint64_t gpa, unsigned int access,
 	    uint64_t *addr);

@@ -64,10 +64,12 @@ leaf_entry(const struct stage2 *s, uint64_t pa, unsigned int level,
     unsigned int prot)
 {
 	const struct stage2_format *f = s->fmt;
-	uint64_t e = (pa & f->address) | f->leaf | f->r;
+	uint64_t e = (pa & f->address) | f->leaf;
 
 	if (level != STAGE2_4K)
 		e |= f->large;
+	if (prot & STAGE2_R)
+		e |= f->r;
 	if (prot & STAGE2_W)
 		e |= f->w;
 	e |= prot & STAGE2_X ? f->x : f->nx;
@@ -78,8 +80,10 @@ static unsigned int
 leaf_prot(const struct stage2 *s, uint64_t e)
 {
 	const struct stage2_format *f = s->fmt;
-	unsigned int prot = STAGE2_R;
+	unsigned int prot = 0;
 
+	if ((e & f->r) == f->r)
+		prot |= STAGE2_R;
 	if (e & f->w)
 		prot |= STAGE2_W;
 	if ((e & f->x) == f->x && !(e & f->nx))

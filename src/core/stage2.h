@@ -76,7 +76,8 @@ int	stage2_init(struct stage2 *s, const struct stage2_format *fmt);
 void	stage2_fini(struct stage2 *s);
 
 /*
- * Map one leaf at gpa (aligned to its level); prot needs STAGE2_R. What was
+ * Map one leaf at gpa (aligned to its level); prot needs STAGE2_R, or is
+ * STAGE2_X alone where backend.execute_only() says so. What was
  * there is replaced; a large leaf in the way is split, a table in the way of
  * a large leaf is deferred. *flush becomes true when a CPU may hold on to
  * something that is no longer so (another page, a right taken away, a table

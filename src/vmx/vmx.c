@@ -175,6 +175,12 @@ vmx_largest_leaf(void)
 	return vmx.ept_cap & VMX_EPT_VPID_CAP_PAGE_1G ? STAGE2_1G : STAGE2_2M;
 }
 
+static bool
+vmx_execute_only(void)
+{
+	return vmx.ept_cap & VMX_EPT_VPID_CAP_EXECUTE_ONLY;
+}
+
 /* Firmware that left the decision open leaves it to us (SDM 3C 24.7). */
 static int
 feature_control_on(void)
@@ -448,6 +454,7 @@ const struct backend vmx_backend = {
 	.msr_vendor = MSR_VENDOR_INTEL,
 	.window_reason = VMX_EXIT_INT_WINDOW,
 	.largest_leaf = vmx_largest_leaf,
+	.execute_only = vmx_execute_only,
 	.attach = vmx_attach,
 	.detach = vmx_detach,
 	.cpu_on = vmx_cpu_on,

@@ -13,6 +13,9 @@
 #define RW	(PROT_READ | PROT_WRITE)
 #define RX	(PROT_READ | PROT_EXEC)
 
+static void mmio_step(struct vcpu *v, uint64_t gpa, unsigned int insn_len,
+    uint8_t opcode);
+
 /* --- MPROTECT_EPT ------------------------------------------------------------ */
 
 /* D20: a write to read-only memory is reported, not let through. */
@@ -89,6 +92,45 @@ TEST(protect_nx, "run/protect/no_exec")
 	vm_finish(v);
 	vm_call_start(v, g_long_store, LAYOUT_HIGH, 0, 0, 0);
 	vm_expect_fault(v, VEE_FAULT_PROTECT, LAYOUT_HIGH);
+}
+
+/*
+ * Intel's CPUs can execute what they may not read, AMD's cannot; and neither can
+ * the driver read it for the guest, but for the instruction itself.
+ */
+TEST(protect_exec_only, "run/protect/execute_only")
+{
+	struct vm *vm = vm_new(LONG);
+	struct vcpu *v = &vm->cpu[0];
+	const uint64_t at = LAYOUT_HIGH + 16;
+
+	/* MOV (%rsi), %rax; RET */
+	memcpy(vm->mem + at, "\x48\x8b\x06\xc3", 4);
+	vm_protect(v, LAYOUT_HIGH, PAGE, PROT_EXEC);
+	vm_call_start(v, g_long_exec, at, 0xfee00030, 0, 0);
+	mmio_step(v, 0xfee00030, 3, 0x8b);
+	v->exit->vrs.vrs_gprs[VCPU_REGS_RAX] = 0x1122334455667788;
+	vm_finish(v);
+	CHECK_EQ(v->mb->ret[0], 0x1122334455667788);
+	vm_call_start(v, g_long_store, at, 0, 0, 0);
+	vm_expect_fault(v, VEE_FAULT_PROTECT, at);
+	vm_reset(v, LONG);
+	if (host_is_amd()) {
+		CHECK_EQ((uint8_t)vm_call_ok(v, g_long_load, at, 0, 0, 0), 0x48);
+		return;
+	}
+	vm_call_start(v, g_long_load, at, 0, 0, 0);
+	vm_expect_fault(v, VEE_FAULT_PROTECT, at);
+	vm_protect(v, LAYOUT_HIGH, PAGE, RX);
+	vm_finish(v);
+	vm_expect_no_fault(v);
+	CHECK_EQ((uint8_t)v->mb->ret[0], 0x48);
+	vm_protect(v, LAYOUT_HIGH, PAGE, PROT_EXEC);
+	vm_call_start(v, g_long_outsb, 0x80, at, 0, 0);
+	CHECK_ERR(do_run(v, NO_IRQ), EFAULT);
+	vm_protect(v, LAYOUT_HIGH, PAGE, RX);
+	vm_expect_out(v, 0x80, 1, 0x48);
+	vm_finish(v);
 }
 
 /* The driver's own accesses for the guest respect it: INS into read-only. */

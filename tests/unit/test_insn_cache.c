@@ -723,7 +723,7 @@ START_TEST(page_gone)
 }
 END_TEST
 
-/* Reading is what MPROTECT_EPT cannot refuse. */
+/* The instruction is fetched whatever its rights are by now: the CPU had it. */
 START_TEST(page_protected)
 {
 	struct vm_mprotect_ept_params p = {
@@ -735,6 +735,13 @@ START_TEST(page_protected)
 		p.vmep_prot = VMM_PROT_READ;
 		ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &p), 0);
 		check_still_known();
+		p.vmep_sgpa = CODE;
+		p.vmep_size = 0x1000;
+		p.vmep_prot = VMM_PROT_EXEC;
+		ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &p), 0);
+		check_still_known();
+		p.vmep_sgpa = 0;
+		p.vmep_size = FIXTURE_MEM;
 		p.vmep_prot = VMM_PROT_READ | VMM_PROT_WRITE;
 		ck_assert_int_eq(fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &p), 0);
 		ck_assert_int_eq(outcome().err, 0);

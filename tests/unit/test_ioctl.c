@@ -1191,13 +1191,23 @@ protect(uint64_t gpa, size_t size, int prot)
 	return fixture_ioctl(&f, VMM_IOC_MPROTECT_EPT, &p);
 }
 
+/* The CPU can refuse to read what it executes. */
+static bool
+execute_only(void)
+{
+	return sim_machine->vmx && sim_vmx_has(SIM_VMX_EXECUTE_ONLY);
+}
+
 START_TEST(protections_hold)
 {
-	static const struct {
+	const struct {
 		int	 prot;
 		uint8_t	 access;
 		bool	 refused;
 	} cases[] = {
+		{ VMM_PROT_EXEC, STAGE2_X, false },
+		{ VMM_PROT_EXEC, STAGE2_W, true },
+		{ VMM_PROT_EXEC, STAGE2_R, execute_only() },
 		{ VMM_PROT_READ, STAGE2_R, false },
 		{ VMM_PROT_READ, STAGE2_W, true },
 		{ VMM_PROT_READ, STAGE2_X, true },
@@ -1205,7 +1215,7 @@ START_TEST(protections_hold)
 		{ VMM_PROT_READ | VMM_PROT_WRITE, STAGE2_X, true },
 		{ VMM_PROT_READ | VMM_PROT_EXEC, STAGE2_X, false },
 		{ VMM_PROT_READ | VMM_PROT_EXEC, STAGE2_W, true },
-		{ VMM_PROT_EXEC, STAGE2_R, false },
+		{ VMM_PROT_READ | VMM_PROT_EXEC, STAGE2_R, false },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

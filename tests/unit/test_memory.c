@@ -97,6 +97,21 @@ static const struct backend fake_backend = {
 };
 const struct backend *vmm_backend_found = &fake_backend;
 
+/* A CPU of Intel's. */
+static bool execute_only;
+
+static bool
+backend_execute_only(void)
+{
+	return execute_only;
+}
+
+static const struct backend ept_backend = {
+	.stage2 = &arch_ept_format,
+	.largest_leaf = backend_largest_leaf,
+	.execute_only = backend_execute_only,
+};
+
 /* --- Set-up --------------------------------------------------------------- */
 
 static void
@@ -1150,6 +1165,52 @@ START_TEST(accesses_honour_protections)
 END_TEST
 
 /* For who reads and writes single words: where they are, and whether he may. */
+/* On a CPU that has it, on an old one, and on AMD's, where reading comes along. */
+START_TEST(execute_alone)
+{
+	const unsigned int rights = _i == 0 ? X : R | X;
+	uint8_t buf[8];
+	uint64_t addr, old = 0;
+
+	teardown();
+	vmm_backend_found = _i == 2 ? &fake_backend : &ept_backend;
+	execute_only = _i == 0;
+	setup();
+	ck_assert_int_eq(memory_protect(&vm, MAIN, 2 * PAGE, X), 0);
+	ck_assert_int_eq(fault(MAIN, W), MEMORY_FAULT_PROTECT);
+	ck_assert_int_eq(fault(MAIN, R), rights & R ? MEMORY_FAULT_MAPPED :
+	    MEMORY_FAULT_PROTECT);
+	ck_assert_int_eq(fault(MAIN, X), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(mapped(MAIN), rights);
+	/* The driver's own accesses to data; the last byte is not protected. */
+	ck_assert_int_eq(memory_read(&vcpu, MAIN, buf, 8), rights & R ? 0 : -EFAULT);
+	ck_assert_int_eq(memory_read(&vcpu, MAIN + 2 * PAGE - 7, buf, 8),
+	    rights & R ? 0 : -EFAULT);
+	ck_assert_int_eq(memory_read(&vcpu, MAIN + 2 * PAGE, buf, 8), 0);
+	ck_assert_int_eq(memory_write(&vcpu, MAIN, buf, 8), -EFAULT);
+	ck_assert_int_eq(memory_cmpxchg(&vcpu, MAIN, 8, &old, 0), -EFAULT);
+	ck_assert_int_eq(memory_place(&vm, MAIN, R, &addr),
+	    rights & R ? 0 : -EFAULT);
+	ck_assert_int_eq(memory_place(&vm, MAIN, 0, &addr), 0);
+	/* All of a large page. */
+	host_user_mem_huge(hva(4 * MIB), 9);
+	ck_assert_int_eq(memory_protect(&vm, 4 * MIB, 2 * MIB, X), 0);
+	ck_assert_int_eq(fault(5 * MIB, X), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(level(5 * MIB), STAGE2_2M);
+	ck_assert_uint_eq(mapped(5 * MIB), rights);
+	/* Reading comes back. */
+	ck_assert_int_eq(memory_protect(&vm, 4 * MIB, 2 * MIB, R | X), 0);
+	ck_assert_int_eq(fault(5 * MIB, R), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(mapped(5 * MIB), R | X);
+	/* Where a large leaf must not be executed, code comes page by page. */
+	host_user.itlb_multihit = true;
+	ck_assert_int_eq(memory_protect(&vm, 4 * MIB, 2 * MIB, X), 0);
+	ck_assert_int_eq(fault(5 * MIB, X), MEMORY_FAULT_MAPPED);
+	ck_assert_uint_eq(level(5 * MIB), STAGE2_4K);
+	ck_assert_uint_eq(mapped(5 * MIB), rights);
+}
+END_TEST
+
 START_TEST(places)
 {
 	uint64_t addr = 0;
@@ -1469,6 +1530,7 @@ main(void)
 	tcase_add_test(tc, reads_and_writes);
 	tcase_add_test(tc, accesses_stay_in_memory);
 	tcase_add_test(tc, accesses_honour_protections);
+	tcase_add_loop_test(tc, execute_alone, 0, 3);
 	tcase_add_test(tc, places);
 	tcase_add_test(tc, exchanges);
 	tcase_add_test(tc, the_hosts_refusal_is_reported);

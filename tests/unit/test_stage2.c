@@ -144,7 +144,7 @@ entry_prot(const struct stage2_format *f, uint64_t e)
 {
 	bool x = f == &ept ? (e & 4) != 0 : !(e >> 63);
 
-	return 1u | (e & 2) | (unsigned int)x << 2;
+	return (e & 1) | (e & 2) | (unsigned int)x << 2;
 }
 
 /* A walk as the CPU does it; 0: not mapped, otherwise pa | prot. */
@@ -198,6 +198,18 @@ START_TEST(entries_look_as_the_manual_says)
 		t = host_pa_to_va(t[0] & 0xffffffffff000);
 		ck_assert_uint_eq(t[1], pa | 0x31);
 		ck_assert_uint_eq(t[2], pa | 0x37);
+		/* Execute-only, and split from a large leaf. */
+		ck_assert(map(&s, 0x2000, pa, STAGE2_4K, STAGE2_X));
+		ck_assert_uint_eq(t[2], pa | 0x34);
+		ck_assert(stage2_lookup(&s, 0x2000, &m));
+		ck_assert_uint_eq(m.prot, STAGE2_X);
+		ck_assert(!map(&s, 6 << 20, 4 << 20, STAGE2_2M, STAGE2_X));
+		ck_assert(!map(&s, (6 << 20) + 0x1000, (4 << 20) + 0x1000,
+		    STAGE2_4K, STAGE2_R | STAGE2_X));
+		ck_assert_uint_eq(cpu_walk(&s, 6 << 20), 4 << 20 | STAGE2_X);
+		ck_assert_uint_eq(cpu_walk(&s, (6 << 20) + 0x1000),
+		    (4 << 20) + 0x1000 + (STAGE2_R | STAGE2_X));
+		ck_assert(stage2_unmap(&s, 6 << 20, 2 << 20));
 	}
 	ck_assert(stage2_lookup(&s, 0x1fff, &m));
 	ck_assert_uint_eq(m.pa, pa);
@@ -566,8 +578,9 @@ one_map(struct stage2 *s, uint64_t *seed)
 	const uint64_t r = random64(seed);
 	const unsigned int level = r % 1000 < 2 ? STAGE2_1G :
 	    r % 1000 < 60 ? STAGE2_2M : STAGE2_4K;
-	static const unsigned int prots[] = { 1, 3, 5, 7 };
-	const unsigned int prot = prots[r >> 16 & 3];
+	static const unsigned int prots[] = { 1, 3, 5, 7, 4 };
+	const unsigned int prot = prots[(r >> 16 & 0xff) %
+	    (s->fmt == &ept ? 5 : 4)];
 	const uint64_t size = 4096ULL << 9 * level;
 	uint64_t page = block(random64(seed) % PAGES, level);
 	/* Half of the time the same frames again, as after a fault. */

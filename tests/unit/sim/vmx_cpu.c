@@ -112,7 +112,7 @@ set_capabilities(void)
 {
 	uint32_t pin_may = capability[0].may, proc_may = capability[1].may;
 	uint32_t proc2_may = PROC2_MAY;
-	uint64_t ept = 0x06334141 & ~(1ULL << 25), vpid = 0;
+	uint64_t ept = 0x06334140 & ~(1ULL << 25), vpid = 0;
 
 	if (!sim_vmx_has(SIM_VMX_TIMER))
 		pin_may &= ~VMX_PIN_PREEMPTION_TIMER;
@@ -124,6 +124,8 @@ set_capabilities(void)
 		proc2_may &= ~VMX_PROC2_PAUSE_LOOP;
 	if (!sim_vmx_has(SIM_VMX_ENCLS))
 		proc2_may &= ~VMX_PROC2_ENCLS;
+	if (sim_vmx_has(SIM_VMX_EXECUTE_ONLY))
+		ept |= VMX_EPT_VPID_CAP_EXECUTE_ONLY;
 	if (sim_vmx_has(SIM_VMX_INVEPT_SINGLE))
 		ept |= VMX_EPT_VPID_CAP_INVEPT_SINGLE;
 	if (sim_vmx_has(SIM_VMX_VPID))
@@ -816,6 +818,7 @@ store_exit(const struct sim_guest *g)
 		sim_vmx_set(VMCS_GUEST_LINEAR_ADDRESS, x->cr.msw_gva);
 		break;
 	case EXIT_STAGE2_FAULT:
+		current()->violation = x->npf.gpa + 1;
 		sim_vmx_set(VMCS_GUEST_PHYSICAL_ADDRESS, x->npf.gpa);
 		sim_vmx_set(VMCS_EXIT_QUALIFICATION,
 		    (x->npf.access & STAGE2_R ? VMX_QUAL_EPT_R : 0) |
@@ -828,6 +831,40 @@ store_exit(const struct sim_guest *g)
 		if (x->kind == EXIT_EXCEPTION_DB)
 			sim_vmx_set(VMCS_EXIT_QUALIFICATION, g->met);
 		break;
+	}
+}
+
+/*
+ * The guest repeats the access that was an EPT violation: no entry on the way
+ * is misconfigured (SDM 3C 29.3.3.1).
+ */
+static void
+check_ept(uint64_t gpa)
+{
+	const uint64_t address = ((1ULL << 48) - 1) & ~0xfffULL;
+	uint64_t e = sim_vmx_get(VMCS_EPT_POINTER);
+	bool leaf;
+
+	for (int level = 3; level >= 0; level--) {
+		const uint64_t *table = host_pa_to_va(e & address);
+		unsigned int rights, type;
+
+		e = __atomic_load_n(&table[gpa >> (12 + 9 * level) & 511],
+		    __ATOMIC_RELAXED);
+		rights = e & STAGE2_RWX;
+		type = e >> 3 & 7;
+		leaf = level == 0 || (e & 1u << 7);
+		if (rights == 0)
+			return;
+		if (!(rights & STAGE2_R) && ((rights & STAGE2_W) ||
+		    !sim_vmx_has(SIM_VMX_EXECUTE_ONLY)))
+			host_user_panic("EPT misconfiguration: rights %u", rights);
+		if (leaf ? type == 2 || type == 3 || type == 7 || level == 3 :
+		    e & 0xf8)
+			host_user_panic("EPT misconfiguration: entry %#llx",
+			    (unsigned long long)e);
+		if (leaf)
+			return;
 	}
 }
 
@@ -879,6 +916,8 @@ vmx_enter(uint64_t *gpr, bool launched, uint64_t *host_rsp,
 	check_simulated();
 	check_vpid(s);
 	check_pebs();
+	if (s->violation != 0)
+		check_ept(s->violation - 1);
 	s->launched = true;
 	launched ? sim_vmx.resumes++ : sim_vmx.launches++;
 	here()->entered = *s;

@@ -36,7 +36,7 @@ void	vmx_exit(void);
 enum sim_vmx_option {
 	SIM_VMX_TRUE_CONTROLS, SIM_VMX_TPR_SHADOW, SIM_VMX_VPID,
 	SIM_VMX_INVVPID_SINGLE, SIM_VMX_INVEPT_SINGLE, SIM_VMX_PAUSE_LOOP,
-	SIM_VMX_INS_OUTS, SIM_VMX_ENCLS, SIM_VMX_TIMER,
+	SIM_VMX_INS_OUTS, SIM_VMX_ENCLS, SIM_VMX_TIMER, SIM_VMX_EXECUTE_ONLY,
 	SIM_VMX_OPTIONS
 };
 #define SIM_VMX_ALL	((1u << SIM_VMX_OPTIONS) - 1)
@@ -52,6 +52,7 @@ struct sim_vmcs {
 	bool	 launched;
 	uint64_t flushes[HOST_USER_CPUS];	/* of each, at the last entry there */
 	uint64_t field[SIM_FIELDS];	/* by place in vmcs_fields[] */
+	uint64_t violation;		/* GPA of the last EPT violation + 1, or 0 */
 };
 _Static_assert(sizeof(struct sim_vmcs) <= 4096, "a VMCS is a page");
 
