@@ -35,6 +35,7 @@ PARTS = {
     "check-svm": "system-ready",
     "check-vmx": "system-ready",
     "check-vmctl": "system-ready",
+    "check-mce": "system-ready",
     "check-module": "system-ready",
     "check-crash": "system-ready",
     "check-crash-intel": "system-ready",
