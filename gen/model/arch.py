@@ -263,7 +263,7 @@ def _members(row: Map, word: Word, types: dict[str, int],
         return fields.get(name)
 
     members: dict[str, int] = {}
-    for key in ("table", "leaf", "large", "present", "r", "w", "x", "nx"):
+    for key in ("table", "leaf", "large", "present", "r", "w", "x", "nx", "accessed"):
         found = [field(name, key) for name in row[key]]
         members[key] = mask_of([item for item in found if item is not None])
     if "memory_type" in row:

@@ -27,6 +27,8 @@ struct backend {
 	enum stage2_level (*largest_leaf)(void);
 	/* NULL, or: can a leaf allow execution and not reading? After attach. */
 	bool	(*execute_only)(void);
+	/* Does it set the accessed bits of leaves? After attach. */
+	bool	(*accessed_bits)(void);
 
 	/*
 	 * May this CPU be used? -ENODEV with a sentence in the log; -ENXIO

@@ -109,12 +109,13 @@ bool	host_user_range_ok(uint64_t uaddr, uint64_t size);
  * A watch on [hva, hva + size) of the current address space. Before any page
  * in it changes or goes, the host calls mem_invalidate(arg, ...), which the
  * core implements (memory.c). *w is set before that happens for the first
- * time. May sleep.
+ * time. -ENOMEM, -EINVAL; a signal ended it: -EINTR, or the host's own number for
+ * a system call that starts again. May sleep.
  */
 struct host_watch;
 int	host_watch_add(struct host_watch **w, uint64_t hva, uint64_t size,
 	    void *arg);
-/* No mem_invalidate() for this watch runs once this has returned. May sleep. */
+/* No mem_*() for this watch runs once this has returned. May sleep. */
 void	host_watch_remove(struct host_watch *w);
 
 /*
@@ -126,6 +127,13 @@ void	host_watch_remove(struct host_watch *w);
  */
 bool	mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
 	    unsigned long token);
+/*
+ * Has a guest used a page of [start, end), clipped likewise, since it was mapped
+ * or since this was last asked with `clear`? Also true if that cannot be told
+ * now. Called with the host's spinlocks held: it must not sleep. Never in
+ * interrupts, nor where mem_lock is held.
+ */
+bool	mem_age(void *arg, uint64_t start, uint64_t end, bool clear);
 /* Mark the watch changed; only from mem_invalidate(), under mem_lock. */
 void	host_watch_note(struct host_watch *w, unsigned long token);
 

@@ -45,6 +45,7 @@ memory_init(struct vm *vm, const struct vm_mem_range *range, unsigned int n)
 	err = stage2_init(&vm->stage2, vmm_backend()->stage2);
 	if (err)
 		return err;
+	vm->stage2.accessed = vmm_backend()->accessed_bits();
 	vm->flush_cpus = host_cpuset_alloc();
 	if (vm->flush_cpus == NULL)
 		return -ENOMEM;
@@ -113,6 +114,19 @@ memory_used(struct vm *vm)
 	pages = vm->stage2.resident + vm->stage2.tables;
 	host_mutex_unlock(&vm->mem_lock);
 	return pages * PAGE_SIZE_4K;
+}
+
+/*
+ * Something was taken out of the second stage, if `taken`, or before by
+ * mem_age(): returns when no CPU can use it any more. mem_lock.
+ */
+static void
+flush(struct vm *vm, bool taken)
+{
+	if (taken || vm->stage2.stale)
+		vm_flush(vm);
+	vm->stage2.stale = false;
+	stage2_reap(&vm->stage2);
 }
 
 /* --- Protection ----------------------------------------------------------- */
@@ -249,9 +263,7 @@ memory_protect(struct vm *vm, uint64_t gpa, uint64_t size, unsigned int prot)
 			sync_store(&vm->prot[index_nospec(at / PAGE_SIZE_2M, vm->nprot)]
 			    [at / PAGE_SIZE_4K % CHUNK_PAGES], (uint8_t)prot);
 		/* What is allowed comes back by faults. */
-		if (stage2_unmap(&vm->stage2, gpa, end - gpa))
-			vm_flush(vm);
-		stage2_reap(&vm->stage2);
+		flush(vm, stage2_unmap(&vm->stage2, gpa, end - gpa));
 		host_mutex_unlock(&vm->mem_lock);
 	}
 	chunks_free(&c);
@@ -511,11 +523,9 @@ fault_settle(struct fault *f, unsigned long seq)
 		r = MEMORY_FAULT_PROTECT;
 	else if (!fault_is_stale(f))
 		r = fault_map_all(f);
-	if (f->flush) {
-		vm_flush(f->vm);
-		stage2_reap(&f->vm->stage2);
-		f->flush = false;
-	}
+	if (f->flush)
+		flush(f->vm, true);
+	f->flush = false;
 	host_mutex_unlock(&f->vm->mem_lock);
 	return r;
 }
@@ -585,11 +595,32 @@ mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
 	else if (!host_mutex_trylock(&vm->mem_lock))
 		return false;
 	host_watch_note(r->watch, token);
-	if (stage2_unmap(&vm->stage2, r->gpa + (start - r->hva), end - start))
-		vm_flush(vm);
-	stage2_reap(&vm->stage2);
+	flush(vm, stage2_unmap(&vm->stage2, r->gpa + (start - r->hva),
+	    end - start));
 	host_mutex_unlock(&vm->mem_lock);
 	return true;
+}
+
+/*
+ * The host asks with spinlocks held, so mem_lock is not waited for: who has it
+ * changes mappings, which is a use. Nobody is kicked either: a vCPU that stays
+ * in the guest, with the translation cached, is noticed after its next entry.
+ */
+bool
+mem_age(void *arg, uint64_t start, uint64_t end, bool clear)
+{
+	const struct vm_range *r = arg;
+	struct vm *vm = r->vm;
+	bool used;
+
+	if (!host_mutex_trylock(&vm->mem_lock))
+		return true;
+	used = stage2_age(&vm->stage2, r->gpa + (start - r->hva), end - start,
+	    clear);
+	if (used && clear)
+		sync_add(&vm->tlb_gen, 1);
+	host_mutex_unlock(&vm->mem_lock);
+	return used;
 }
 
 void

@@ -341,6 +341,56 @@ stage2_unmap(struct stage2 *s, uint64_t gpa, uint64_t size)
 	return unmap_table(s, s->root, ROOT_LEVEL, gpa, gpa + size);
 }
 
+/* --- Aging ---------------------------------------------------------------- */
+
+/*
+ * CPUs set the bit meanwhile, and nothing else: one that is set between the
+ * load and the store is lost, as if the page had been used a little earlier.
+ */
+static bool
+age_table(struct stage2 *s, uint64_t *table, unsigned int level, uint64_t gpa,
+    uint64_t end, bool clear)
+{
+	const uint64_t size = stage2_size(level);
+	bool used = false;
+
+	while (gpa < end) {
+		uint64_t *entry = &table[level_index(gpa, level)];
+		uint64_t e = sync_load(entry);
+		uint64_t next = (gpa & ~(size - 1)) + size;
+		uint64_t stop = next < end ? next : end;
+
+		if (is_leaf(s, e, level)) {
+			if (e & s->fmt->accessed) {
+				used = true;
+				if (clear && s->accessed)
+					sync_store_release(entry,
+					    e & ~s->fmt->accessed);
+			}
+		} else if (is_present(s, e) && age_table(s, table_of(s, e),
+		    level - 1, gpa, stop, clear)) {
+			used = true;
+		}
+		gpa = stop;
+	}
+	return used;
+}
+
+bool
+stage2_age(struct stage2 *s, uint64_t gpa, uint64_t size, bool clear)
+{
+	bool used;
+
+	if (gpa >= GPA_LIMIT)
+		return false;
+	if (size > GPA_LIMIT - gpa)
+		size = GPA_LIMIT - gpa;
+	used = age_table(s, s->root, ROOT_LEVEL, gpa, gpa + size, clear);
+	if (used && clear && !s->accessed && stage2_unmap(s, gpa, size))
+		s->stale = true;
+	return used;
+}
+
 /* --- Looking -------------------------------------------------------------- */
 
 bool

@@ -46,6 +46,7 @@ struct stage2_format {
 	uint64_t present;	/* an entry with none of these is empty */
 	uint64_t r, w, x;	/* set when the access is allowed */
 	uint64_t nx;		/* set when execution is refused */
+	uint64_t accessed;	/* set in leaves; of those a CPU uses, by it */
 	uint64_t address;	/* the physical address field */
 };
 
@@ -55,6 +56,8 @@ struct stage2 {
 	uint64_t tables;	/* table pages, the root included */
 	uint64_t resident;	/* 4 KiB pages that leaves map */
 	void	*deferred;	/* table pages to free after a flush */
+	bool	 accessed;	/* CPUs set the accessed bit; otherwise false */
+	bool	 stale;		/* stage2_age() took something: see there */
 	uint64_t *recent;	/* table of the last 4 KiB leaf mapped, or NULL */
 	uint64_t recent_gpa;	/* what it translates: 2 MiB from here on */
 };
@@ -96,6 +99,15 @@ int	stage2_map(struct stage2 *s, uint64_t gpa, uint64_t pa,
  * was taken: the caller flushes before it lets go of the memory.
  */
 bool	stage2_unmap(struct stage2 *s, uint64_t gpa, uint64_t size);
+
+/*
+ * Has a CPU used a page of [gpa, gpa + size) since it was mapped, or since this
+ * was last asked with `clear`? A large leaf is one page. Where the CPU does not
+ * set accessed bits, every page that is mapped counts, and `clear` takes the
+ * leaves away: `stale` says that CPUs may hold on to them. The caller flushes
+ * and resets it before it lets go of any memory, or calls stage2_reap().
+ */
+bool	stage2_age(struct stage2 *s, uint64_t gpa, uint64_t size, bool clear);
 
 struct stage2_mapping {
 	uint64_t pa;		/* of gpa's 4 KiB page */

@@ -5,7 +5,9 @@
  *
  * An interval notifier covers each range. Nothing is pinned: a page that the
  * second stage maps is held by the creator's own mapping, and before that
- * goes, the notifier has taken it out of the second stage.
+ * goes, the notifier has taken it out of the second stage. What an interval
+ * notifier does not hear, which pages reclaim asks about, another notifier
+ * does: one for each address space, which knows the ranges in it.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -27,8 +29,17 @@
 #include "host.h"
 #include "host_watch.h"
 
+/* One address space with watches; they keep it. */
+struct space {
+	struct mmu_notifier notifier;
+	spinlock_t lock;		/* innermost but for mem_age() */
+	struct list_head watches;
+};
+
 struct host_watch {
 	struct mmu_interval_notifier notifier;
+	struct space *space;
+	struct list_head link;		/* in space->watches */
 	unsigned long start, end;
 	void *arg;
 };
@@ -53,6 +64,101 @@ static const struct mmu_interval_notifier_ops watch_ops = {
 	.invalidate = watch_invalidate,
 };
 
+/* Called under spinlocks, those of page tables for one. */
+static bool
+space_age(struct mmu_notifier *notifier, unsigned long start,
+    unsigned long end, bool clear)
+{
+	struct space *space = container_of(notifier, struct space, notifier);
+	struct host_watch *w;
+	bool used = false;
+
+	spin_lock(&space->lock);
+	list_for_each_entry(w, &space->watches, link)
+		if (start < w->end && end > w->start &&
+		    mem_age(w->arg, max(start, w->start), min(end, w->end), clear))
+			used = true;
+	spin_unlock(&space->lock);
+	return used;
+}
+
+static int
+space_clear_young(struct mmu_notifier *notifier, struct mm_struct *mm,
+    unsigned long start, unsigned long end)
+{
+	return space_age(notifier, start, end, true);
+}
+
+static int
+space_test_young(struct mmu_notifier *notifier, struct mm_struct *mm,
+    unsigned long at)
+{
+	return space_age(notifier, at, at + 1, false);
+}
+
+static struct mmu_notifier *
+space_alloc(struct mm_struct *mm)
+{
+	struct space *space = kzalloc(sizeof(*space), GFP_KERNEL_ACCOUNT);
+
+	if (!space)
+		return ERR_PTR(-ENOMEM);
+	spin_lock_init(&space->lock);
+	INIT_LIST_HEAD(&space->watches);
+	return &space->notifier;
+}
+
+static void
+space_free(struct mmu_notifier *notifier)
+{
+	kfree(container_of(notifier, struct space, notifier));
+}
+
+/*
+ * Nothing is flushed in clear_flush_young either: x86 does not for its own page
+ * tables. An out-of-date answer costs a fault at most.
+ */
+static const struct mmu_notifier_ops space_ops = {
+	.clear_flush_young = space_clear_young,
+	.clear_young = space_clear_young,
+	.test_young = space_test_young,
+	.alloc_notifier = space_alloc,
+	.free_notifier = space_free,
+};
+
+/* The notifiers stop at once if a signal is pending: CREATE starts again then. */
+static int
+register_error(long r)
+{
+	if (r == -EINTR)
+		return -ERESTARTNOINTR;
+	return r == -ENOMEM ? -ENOMEM : -EINVAL;
+}
+
+static int
+space_join(struct host_watch *w)
+{
+	struct mmu_notifier *notifier = mmu_notifier_get(&space_ops, current->mm);
+
+	if (IS_ERR(notifier))
+		return register_error(PTR_ERR(notifier));
+	w->space = container_of(notifier, struct space, notifier);
+	spin_lock(&w->space->lock);
+	list_add(&w->link, &w->space->watches);
+	spin_unlock(&w->space->lock);
+	return 0;
+}
+
+/* No mem_age() for this watch any more. */
+static void
+space_leave(struct host_watch *w)
+{
+	spin_lock(&w->space->lock);
+	list_del(&w->link);
+	spin_unlock(&w->space->lock);
+	mmu_notifier_put(&w->space->notifier);
+}
+
 int
 host_watch_add(struct host_watch **out, uint64_t hva, uint64_t size, void *arg)
 {
@@ -67,19 +173,28 @@ host_watch_add(struct host_watch **out, uint64_t hva, uint64_t size, void *arg)
 	w->arg = arg;
 	/* The first invalidation may come at once, and wants the watch. */
 	*out = w;
+	r = space_join(w);
+	if (r)
+		goto fail;
 	r = mmu_interval_notifier_insert(&w->notifier, current->mm, hva, size,
 	    &watch_ops);
 	if (r) {
-		*out = NULL;
-		kfree(w);
-		return r == -ENOMEM ? -ENOMEM : -EINVAL;
+		r = register_error(r);
+		space_leave(w);
+		goto fail;
 	}
 	return 0;
+
+fail:
+	*out = NULL;
+	kfree(w);
+	return r;
 }
 
 void
 host_watch_remove(struct host_watch *w)
 {
+	space_leave(w);
 	mmu_interval_notifier_remove(&w->notifier);
 	kfree(w);
 }

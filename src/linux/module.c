@@ -7,6 +7,7 @@
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
+#include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -106,6 +107,8 @@ module_unload(void)
 	debugfs_stop();
 	vmm_detach();
 	host_work_stop();
+	/* Those of host_watch.c are freed by code of this module. */
+	mmu_notifier_synchronize();
 }
 
 module_init(module_load);

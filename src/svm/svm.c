@@ -132,6 +132,13 @@ svm_largest_leaf(void)
 	return svm.page_1g ? STAGE2_1G : STAGE2_2M;
 }
 
+/* A nested page table is a page table of the host (APM 2 15.25.5). */
+static bool
+svm_accessed_bits(void)
+{
+	return true;
+}
+
 /* SRSO on Zen 5: less speculation for as long as guests may run on this CPU. */
 static void
 reduce_speculation(struct svm_cpu *c, bool on)
@@ -389,6 +396,7 @@ const struct backend svm_backend = {
 	.msr_vendor = MSR_VENDOR_AMD,
 	.window_reason = SVM_VMEXIT_VINTR,
 	.largest_leaf = svm_largest_leaf,
+	.accessed_bits = svm_accessed_bits,
 	.attach = svm_attach,
 	.detach = svm_detach,
 	.cpu_on = svm_cpu_on,

@@ -181,6 +181,12 @@ vmx_execute_only(void)
 	return vmx.ept_cap & VMX_EPT_VPID_CAP_EXECUTE_ONLY;
 }
 
+static bool
+vmx_accessed_bits(void)
+{
+	return vmx.ept_cap & VMX_EPT_VPID_CAP_ACCESSED_DIRTY;
+}
+
 /* Firmware that left the decision open leaves it to us (SDM 3C 24.7). */
 static int
 feature_control_on(void)
@@ -274,6 +280,8 @@ vmx_vm_init(struct vm *vm)
 	xv->eptp = host_va_to_pa(vm->stage2.root) |
 	    TYPE_WB << VMX_EPTP_MEMORY_TYPE_SHIFT |
 	    (EPT_LEVELS - 1) << VMX_EPTP_WALK_SHIFT;
+	if (vmx_accessed_bits())
+		xv->eptp |= VMX_EPTP_ACCESSED_DIRTY;
 	return 0;
 }
 
@@ -455,6 +463,7 @@ const struct backend vmx_backend = {
 	.window_reason = VMX_EXIT_INT_WINDOW,
 	.largest_leaf = vmx_largest_leaf,
 	.execute_only = vmx_execute_only,
+	.accessed_bits = vmx_accessed_bits,
 	.attach = vmx_attach,
 	.detach = vmx_detach,
 	.cpu_on = vmx_cpu_on,

@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -47,7 +49,7 @@ struct region {
 	struct vm *vm;
 	struct vcpu *v;
 	struct runner *r;
-	unsigned int pages;
+	unsigned int pages, from;	/* from: for pagemap() */
 	uint64_t flags;		/* STAMP_* */
 	uint64_t tag;		/* what the host has written last */
 };
@@ -229,7 +231,8 @@ pagemap(const struct region *g, uint64_t *entry)
 
 	CHECK_OK(fd);
 	CHECK_EQ(pread(fd, entry, g->pages * 8,
-	    (off_t)((uintptr_t)region_start(g) / PAGE * 8)), g->pages * 8);
+	    (off_t)(((uintptr_t)region_start(g) / PAGE + g->from) * 8)),
+	    g->pages * 8);
 	CHECK_OK(close(fd));
 }
 
@@ -821,6 +824,14 @@ swap_stop(void)
 	file_write("/sys/block/zram0/reset", "1");
 }
 
+/* Twice: what the guest has used since the host last looked stays once. */
+static void
+page_out(const struct region *g)
+{
+	CHECK_OK(madvise(region_start(g), region_size(g), MADV_PAGEOUT));
+	CHECK_OK(madvise(region_start(g), region_size(g), MADV_PAGEOUT));
+}
+
 TEST_T(hostmem_swap, "run/hostmem/swap", 90)
 {
 	struct region g = region_new(vm_new(LONG));
@@ -837,12 +848,13 @@ TEST_T(hostmem_swap, "run/hostmem/swap", 90)
 		region_rounds(&g, 1);
 		out = vmstat("pswpout ");
 		in = vmstat("pswpin ");
-		CHECK_OK(madvise(start, region_size(&g), MADV_PAGEOUT));
+		/* What the guest does not use for a moment. */
+		page_out(&g);
 		region_settled(&g);
-		CHECK(vmstat("pswpout ") > out);
 		region_stop(&g);
 		/* All of it, while the guest does not run. */
-		CHECK_OK(madvise(start, region_size(&g), MADV_PAGEOUT));
+		page_out(&g);
+		CHECK(vmstat("pswpout ") > out);
 		CHECK(pagemap_count(&g, PAGEMAP_SWAPPED) > g.pages / 2);
 		region_run(&g, i % 2 ? STAMP_READ : 0);
 		region_rounds(&g, 1);
@@ -850,11 +862,79 @@ TEST_T(hostmem_swap, "run/hostmem/swap", 90)
 		region_stop(&g);
 	}
 	/* All comes back at once under the guest. */
-	CHECK_OK(madvise(start, region_size(&g), MADV_PAGEOUT));
+	page_out(&g);
 	region_run(&g, 0);
 	swap_stop();
 	region_settled(&g);
 	region_stop(&g);
+}
+
+/* --- Which pages are in use --------------------------------------------------- */
+
+#define CGROUP	"/tmp/cgroup"
+
+/* This process alone, so that reclaim has nobody else's pages. */
+static void
+cgroup_join(void)
+{
+	CHECK(mkdir(CGROUP, 0755) == 0 || errno == EEXIST);
+	CHECK(mount("cgroup", CGROUP, "cgroup2", 0, NULL) == 0 || errno == EBUSY);
+	file_write(CGROUP "/cgroup.subtree_control", "+memory");
+	CHECK(mkdir(CGROUP "/guest", 0755) == 0 || errno == EEXIST);
+	file_write(CGROUP "/guest/cgroup.procs", "0");
+}
+
+/* About as much as that; how much there is depends on what is in use. */
+static void
+cgroup_reclaim(const char *bytes)
+{
+	int fd = open(CGROUP "/guest/memory.reclaim", O_WRONLY | O_CLOEXEC);
+
+	CHECK_OK(fd);
+	if (write(fd, bytes, strlen(bytes)) < 0)
+		CHECK_EQ(errno, EAGAIN);
+	CHECK_OK(close(fd));
+}
+
+/*
+ * The host's own entries say that all pages are alike: the guest has touched
+ * them once, the first half before the other. Only the second stage knows that
+ * it goes on using the first half, which reclaim would take before the other.
+ */
+TEST_T(hostmem_young, "run/hostmem/pages_in_use", 60)
+{
+	struct region first, second, g;
+	unsigned int from_first, from_second, i;
+
+	swap_start();
+	cgroup_join();
+	g = region_new(vm_new(LONG));
+	CHECK_OK(madvise(region_start(&g), SIZE, MADV_NOHUGEPAGE));
+	vm_call_ok(g.v, g_long_fill, BASE, SIZE, PAGE, 1);
+	first = second = g;
+	first.pages = second.pages = PAGES / 2;
+	first.from = 0;
+	second.from = PAGES / 2;
+	from_first = from_second = 0;
+	for (i = 0; i < 3; i++) {
+		/* Until nothing counts as used any more. */
+		cgroup_reclaim("4K");
+		CHECK_EQ(vm_call_ok(g.v, g_long_verify, BASE, SIZE / 2, PAGE, 1),
+		    0);
+		from_first -= pagemap_count(&first, PAGEMAP_SWAPPED);
+		from_second -= pagemap_count(&second, PAGEMAP_SWAPPED);
+		cgroup_reclaim("512K");
+		from_first += pagemap_count(&first, PAGEMAP_SWAPPED);
+		from_second += pagemap_count(&second, PAGEMAP_SWAPPED);
+	}
+	test_note("reclaimed: %u pages in use, %u others", from_first,
+	    from_second);
+	CHECK(from_second >= 128);
+	CHECK(from_first * 2 < from_second);
+	CHECK_EQ(vm_call_ok(g.v, g_long_verify, BASE, SIZE, PAGE, 1), 0);
+	file_write(CGROUP "/cgroup.procs", "0");
+	vm_free(g.vm);
+	swap_stop();
 }
 
 /* A file that is written to a disk: nothing that the guest wrote is lost. */

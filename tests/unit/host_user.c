@@ -26,6 +26,8 @@
 bool	mem_invalidate(void *arg, uint64_t start, uint64_t end, bool may_block,
 	    unsigned long token) __attribute__((weak));
 void	mem_owner_gone(void *arg) __attribute__((weak));
+bool	mem_age(void *arg, uint64_t start, uint64_t end, bool clear)
+	    __attribute__((weak));
 
 struct host_user host_user;
 
@@ -897,6 +899,30 @@ invalidate(uint64_t start, uint64_t end, bool may_block, bool forget)
 	pthread_cond_broadcast(&watch_cond);
 	pthread_mutex_unlock(&watch_lock);
 	return done;
+}
+
+/* As under the spinlock of a page table. */
+bool
+host_user_age(const void *va, size_t size, bool clear)
+{
+	uint64_t start = (uint64_t)(uintptr_t)va, end = start + size;
+	unsigned int mutexes = self.mutexes;
+	bool used = false;
+
+	pthread_mutex_lock(&watch_lock);
+	self.preempt++;
+	for (struct host_watch *w = watches; w != NULL; w = w->next) {
+		uint64_t from = start > w->hva ? start : w->hva;
+		uint64_t to = end < w->hva + w->size ? end : w->hva + w->size;
+
+		if (from < to && mem_age(w->arg, from, to, clear))
+			used = true;
+	}
+	if (self.mutexes != mutexes)
+		host_user_panic("mem_age left a lock held");
+	self.preempt--;
+	pthread_mutex_unlock(&watch_lock);
+	return used;
 }
 
 bool

@@ -196,6 +196,9 @@ void	host_user_mem_huge(const void *va, unsigned int order);
  */
 bool	host_user_invalidate(const void *va, size_t size, bool may_block);
 
+/* The host asks whether a guest has used a page of these; see mem_age(). */
+bool	host_user_age(const void *va, size_t size, bool clear);
+
 /*
  * The creator's address space ends: all watches hear of it. What that defers
  * runs at host_defer_flush().

@@ -274,9 +274,11 @@ START_TEST(second_stage_formats)
 	ck_assert_uint_eq(n->x, 0);
 	ck_assert_uint_eq(n->large, 0x80);
 	ck_assert_uint_eq(n->address, 0x000ffffffffff000);
-	/* SDM 3C 29.3.2: write-back, the guest's PAT respected. */
-	ck_assert_uint_eq(e->table, 0x7);
-	ck_assert_uint_eq(e->leaf, 6 << 3);
+	ck_assert_uint_eq(n->accessed, 0x20);
+	/* SDM 3C 29.3.2: write-back, the guest's PAT respected; 29.3.5: A and D. */
+	ck_assert_uint_eq(e->table, 0x107);
+	ck_assert_uint_eq(e->leaf, 6 << 3 | 0x300);
+	ck_assert_uint_eq(e->accessed, 0x100);
 	ck_assert_uint_eq(e->present, 0x7);
 	ck_assert_uint_eq(e->r, 0x1);
 	ck_assert_uint_eq(e->w, 0x2);

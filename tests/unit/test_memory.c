@@ -91,7 +91,16 @@ backend_largest_leaf(void)
 	return largest_leaf;
 }
 
+static bool accessed_bits;
+
+static bool
+backend_accessed_bits(void)
+{
+	return accessed_bits;
+}
+
 static const struct backend fake_backend = {
+	.accessed_bits = backend_accessed_bits,
 	.stage2 = &arch_npt_format,
 	.largest_leaf = backend_largest_leaf,
 };
@@ -107,6 +116,7 @@ backend_execute_only(void)
 }
 
 static const struct backend ept_backend = {
+	.accessed_bits = backend_accessed_bits,
 	.stage2 = &arch_ept_format,
 	.largest_leaf = backend_largest_leaf,
 	.execute_only = backend_execute_only,
@@ -133,6 +143,7 @@ host_setup(void)
 	flushes = 0;
 	on_flush = NULL;
 	largest_leaf = STAGE2_1G;
+	accessed_bits = true;
 }
 
 static void
@@ -916,6 +927,121 @@ START_TEST(tables_outlive_the_flush)
 }
 END_TEST
 
+/* --- Which pages are used ------------------------------------------------- */
+
+/* As a CPU's walk: A of the leaf (APM 2 5.4.2). */
+static void
+cpu_uses(uint64_t gpa)
+{
+	uint64_t *table = vm.stage2.root;
+
+	for (unsigned int level = 3; ; level--) {
+		uint64_t *e = &table[gpa >> (12 + 9 * level) & 511];
+
+		expect(*e & 1);
+		if (level == 0 || (*e & 0x80)) {
+			*e |= 0x20;
+			return;
+		}
+		table = host_pa_to_va(*e & 0x000ffffffffff000);
+	}
+}
+
+START_TEST(the_host_learns_which_pages_are_used)
+{
+	fault(MAIN, W);
+	fault(MAIN + 40 * PAGE, W);
+	/* Mapping it is a use; asking alone changes nothing. */
+	ck_assert(host_user_age(hva(MAIN), PAGE, false));
+	ck_assert(host_user_age(hva(MAIN), PAGE, true));
+	ck_assert_uint_eq(vm.tlb_gen, 1);
+	ck_assert(!host_user_age(hva(MAIN), PAGE, false));
+	ck_assert(!host_user_age(hva(MAIN), PAGE, true));
+	ck_assert_uint_eq(vm.tlb_gen, 1);
+	cpu_uses(MAIN);
+	ck_assert(host_user_age(hva(MAIN), PAGE, false));
+	ck_assert(host_user_age(hva(MAIN), PAGE, true));
+	ck_assert(!host_user_age(hva(MAIN), PAGE, true));
+	/* The others are asked for themselves; what is not there is unused. */
+	ck_assert(!host_user_age(hva(MAIN + 64 * PAGE), 8 * PAGE, true));
+	ck_assert(host_user_age(hva(MAIN), 64 * PAGE, true));
+	ck_assert(!host_user_age(hva(MAIN), 64 * PAGE, true));
+	/* All stays mapped, and nobody is disturbed. */
+	ck_assert_uint_eq(mapped(MAIN), R | W | X);
+	ck_assert_uint_eq(mapped(MAIN + 40 * PAGE), R | W | X);
+	ck_assert_uint_eq(vm.tlb_gen, 3);
+	ck_assert_uint_eq(flushes, 0);
+	/* An invalidation is one as before. */
+	host_user_invalidate(hva(MAIN), PAGE, true);
+	ck_assert_uint_eq(flushes, 1);
+}
+END_TEST
+
+START_TEST(a_large_leaf_is_used_as_a_whole)
+{
+	host_user_mem_huge(hva(2 * MIB), 9);
+	fault(2 * MIB, R);
+	ck_assert_uint_eq(vm.stage2.resident, 512);
+	ck_assert(host_user_age(hva(3 * MIB), PAGE, true));
+	ck_assert(!host_user_age(hva(2 * MIB), 2 * MIB, true));
+	cpu_uses(2 * MIB + 7 * PAGE);
+	ck_assert(host_user_age(hva(2 * MIB), PAGE, true));
+	ck_assert(!host_user_age(hva(3 * MIB), PAGE, true));
+	ck_assert_uint_eq(vm.stage2.resident, 512);
+}
+END_TEST
+
+/* Then the host hears of the next use by a fault, and who may still use an old
+ * translation is flushed before any memory goes. */
+START_TEST(a_cpu_without_accessed_bits)
+{
+	int64_t tables;
+
+	vm.stage2.accessed = false;
+	for (int i = 0; i < 3; i++) {
+		flushes = 0;
+		fault(MAIN, W);
+		fault(SKEW, W);
+		tables = host_user.alloc_live;
+		ck_assert(host_user_age(hva(MAIN), PAGE, false));
+		ck_assert(host_user_age(hva(MAIN), PAGE, true));
+		ck_assert(!host_user_age(hva(MAIN), PAGE, true));
+		ck_assert_uint_eq(mapped(MAIN), 0);
+		ck_assert_uint_eq(flushes, 0);
+		ck_assert_int_eq(host_user.alloc_live, tables);
+		switch (i) {
+		case 0:		/* of what is not mapped any more */
+			host_user_invalidate(hva(MAIN), PAGE, true);
+			break;
+		case 1:		/* of what never was */
+			host_user_invalidate(hva(TOUCH), PAGE, true);
+			break;
+		case 2:
+			ck_assert_int_eq(memory_protect(&vm, TOUCH, PAGE, R), 0);
+		}
+		ck_assert_uint_eq(flushes, 1);
+		/* The table was there until then. */
+		ck_assert_int_eq(live_at_flush, i < 2 ? tables : live_at_flush);
+		host_user_invalidate(hva(TOUCH), PAGE, true);
+		ck_assert_uint_eq(flushes, 1);
+	}
+}
+END_TEST
+
+/* The callback must not wait for mem_lock. */
+START_TEST(a_page_that_is_being_mapped_is_used)
+{
+	fault(MAIN, W);
+	ck_assert(host_user_age(hva(MAIN), PAGE, true));
+	host_mutex_lock(&vm.mem_lock);
+	ck_assert(host_user_age(hva(MAIN), PAGE, true));
+	host_mutex_unlock(&vm.mem_lock);
+	ck_assert(!host_user_age(hva(MAIN), PAGE, true));
+}
+END_TEST
+
+/* --- Invalidations that must not wait ------------------------------------- */
+
 START_TEST(invalidation_that_must_not_wait)
 {
 	ck_assert_int_eq(fault(MAIN, W), MEMORY_FAULT_MAPPED);
@@ -1518,6 +1644,10 @@ main(void)
 	tcase_add_test(tc, invalidation_takes_the_pages);
 	tcase_add_test(tc, invalidation_of_a_part_takes_the_leaf);
 	tcase_add_test(tc, tables_outlive_the_flush);
+	tcase_add_test(tc, the_host_learns_which_pages_are_used);
+	tcase_add_test(tc, a_large_leaf_is_used_as_a_whole);
+	tcase_add_test(tc, a_cpu_without_accessed_bits);
+	tcase_add_test(tc, a_page_that_is_being_mapped_is_used);
 	tcase_add_test(tc, invalidation_that_must_not_wait);
 	tcase_add_test(tc, a_page_that_goes_meanwhile_is_asked_for_again);
 	tcase_add_test(tc, other_ranges_do_not_disturb);

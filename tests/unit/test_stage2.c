@@ -29,12 +29,14 @@ static const struct stage2_format npt = {
 	.present = 0x1,
 	.w = 0x2,
 	.nx = 1ULL << 63,
+	.accessed = 0x20,
 	.address = 0x000ffffffffff000,
 };
 static const struct stage2_format ept = {
 	.name = "ept",
-	.table = 0x7,
-	.leaf = 6 << 3,			/* write-back */
+	.table = 0x107,			/* R, W, X, A */
+	.leaf = 6 << 3 | 0x300,		/* write-back, A, D */
+	.accessed = 0x100,
 	.large = 0x80,
 	.present = 0x7,
 	.r = 0x1,
@@ -194,13 +196,13 @@ START_TEST(entries_look_as_the_manual_says)
 		ck_assert_uint_eq(t[1], pa | 0x65 | 1ULL << 63);
 		ck_assert_uint_eq(t[2], pa | 0x67);
 	} else {
-		ck_assert_uint_eq(t[1], 4 << 20 | 0xb5);
+		ck_assert_uint_eq(t[1], 4 << 20 | 0x3b5);
 		t = host_pa_to_va(t[0] & 0xffffffffff000);
-		ck_assert_uint_eq(t[1], pa | 0x31);
-		ck_assert_uint_eq(t[2], pa | 0x37);
+		ck_assert_uint_eq(t[1], pa | 0x331);
+		ck_assert_uint_eq(t[2], pa | 0x337);
 		/* Execute-only, and split from a large leaf. */
 		ck_assert(map(&s, 0x2000, pa, STAGE2_4K, STAGE2_X));
-		ck_assert_uint_eq(t[2], pa | 0x34);
+		ck_assert_uint_eq(t[2], pa | 0x334);
 		ck_assert(stage2_lookup(&s, 0x2000, &m));
 		ck_assert_uint_eq(m.prot, STAGE2_X);
 		ck_assert(!map(&s, 6 << 20, 4 << 20, STAGE2_2M, STAGE2_X));

@@ -573,6 +573,7 @@ END_TEST
 START_TEST(large_leaves_are_the_cpu_s)
 {
 	ck_assert_int_eq(vmm_backend()->largest_leaf(), STAGE2_1G);
+	ck_assert(vmm_backend()->accessed_bits());
 	fixture_stop(&f);
 	fixture_reset(&f);
 	sim_cpuid_set(0x80000001, UINT32_MAX, 0x00800f11, 0x20000000,

@@ -282,6 +282,10 @@ START_TEST(controls_follow_the_options)
 	    !(sim_vmx.options >> SIM_VMX_TPR_SHADOW & 1));
 	ck_assert(!!(proc2 & VMX_PROC2_VPID) ==
 	    !!(sim_vmx.options >> SIM_VMX_VPID & 1));
+	ck_assert(!!(sim_vmx_entered(VMCS_EPT_POINTER) & 0x40) ==
+	    !!(sim_vmx.options >> SIM_VMX_EPT_ACCESSED & 1));
+	ck_assert(vmm_backend()->accessed_bits() ==
+	    !!(sim_vmx.options >> SIM_VMX_EPT_ACCESSED & 1));
 	/* A millisecond of a TSC with 2 GHz, in units of 32 ticks. */
 	if (sim_vmx.options >> SIM_VMX_TIMER & 1)
 		ck_assert_uint_eq(sim_vmx_entered(VMCS_PREEMPTION_TIMER_VALUE),

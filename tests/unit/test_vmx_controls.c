@@ -331,7 +331,8 @@ static const struct { uint64_t bits; const char *name; } ept_needs[] = {
 	{ 3ULL << 25, "INVEPT of one table or all" },
 };
 #define EPT_NEEDS (sizeof(ept_needs) / sizeof(ept_needs[0]))
-#define EPT_WANTED	(1ULL << 17 | 1ULL)	/* 1 GiB and execute-only pages */
+/* 1 GiB pages, accessed and dirty bits, execute-only pages */
+#define EPT_WANTED	(1ULL << 17 | 1ULL << 21 | 1ULL)
 #define VPID_NEEDS	(1ULL << 32 | 3ULL << 41)
 
 static const char *

@@ -259,6 +259,7 @@ static const struct sim_machine machines[] = {
 	VMX_WITHOUT("ENCLS exits", SIM_VMX_ENCLS),
 	VMX_WITHOUT("preemption timer", SIM_VMX_TIMER),
 	VMX_WITHOUT("execute-only pages", SIM_VMX_EXECUTE_ONLY),
+	VMX_WITHOUT("accessed bits in EPT", SIM_VMX_EPT_ACCESSED),
 };
 #define MACHINES	(sizeof(machines) / sizeof(machines[0]))
 _Static_assert(MACHINES == 2 + SIM_SVM_OPTIONS + 2 + SIM_VMX_OPTIONS,
@@ -268,11 +269,12 @@ _Static_assert(MACHINES == 2 + SIM_SVM_OPTIONS + 2 + SIM_VMX_OPTIONS,
 #define SELECT(i)	static void select_##i(void) { sim_machine = &machines[i]; }
 SELECT(0) SELECT(1) SELECT(2) SELECT(3) SELECT(4) SELECT(5) SELECT(6) SELECT(7)
 SELECT(8) SELECT(9) SELECT(10) SELECT(11) SELECT(12) SELECT(13) SELECT(14)
-SELECT(15) SELECT(16) SELECT(17)
+SELECT(15) SELECT(16) SELECT(17) SELECT(18)
 static const SFun select_machine[MACHINES] = {
 	select_0, select_1, select_2, select_3, select_4, select_5, select_6,
 	select_7, select_8, select_9, select_10, select_11, select_12, select_13,
 	select_14, select_15, select_16, select_17,
+	select_18,
 };
 
 typedef bool machine_filter(const struct sim_machine *m);

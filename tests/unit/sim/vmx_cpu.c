@@ -126,6 +126,8 @@ set_capabilities(void)
 		proc2_may &= ~VMX_PROC2_ENCLS;
 	if (sim_vmx_has(SIM_VMX_EXECUTE_ONLY))
 		ept |= VMX_EPT_VPID_CAP_EXECUTE_ONLY;
+	if (!sim_vmx_has(SIM_VMX_EPT_ACCESSED))
+		ept &= ~VMX_EPT_VPID_CAP_ACCESSED_DIRTY;
 	if (sim_vmx_has(SIM_VMX_INVEPT_SINGLE))
 		ept |= VMX_EPT_VPID_CAP_INVEPT_SINGLE;
 	if (sim_vmx_has(SIM_VMX_VPID))
@@ -368,6 +370,15 @@ vmx_vmxoff(void)
 	here()->on = false;
 }
 
+/* Write-back, four levels, and accessed bits where there are any. */
+static bool
+eptp_is_good(uint64_t eptp)
+{
+	if (sim_vmx_has(SIM_VMX_EPT_ACCESSED))
+		eptp &= ~VMX_EPTP_ACCESSED_DIRTY;
+	return (eptp & 0xfff) == EPTP_WB_4;
+}
+
 void
 vmx_invept(uint64_t type, uint64_t eptp)
 {
@@ -375,7 +386,7 @@ vmx_invept(uint64_t type, uint64_t eptp)
 	if (type == VMX_INVEPT_SINGLE && !sim_vmx_has(SIM_VMX_INVEPT_SINGLE))
 		host_user_panic("INVEPT type %u on a CPU without it",
 		    (unsigned int)type);
-	if (type == VMX_INVEPT_SINGLE && (eptp & 0xfff) != EPTP_WB_4)
+	if (type == VMX_INVEPT_SINGLE && !eptp_is_good(eptp))
 		host_user_panic("INVEPT of %#llx", (unsigned long long)eptp);
 	here()->flushes++;
 	sim_vmx.invepts++;
@@ -453,7 +464,7 @@ end_entry(void)
 static void
 check_simulated(void)
 {
-	if ((sim_vmx_get(VMCS_EPT_POINTER) & 0xfff) != EPTP_WB_4)
+	if (!eptp_is_good(sim_vmx_get(VMCS_EPT_POINTER)))
 		host_user_panic("EPT pointer %#llx",
 		    (unsigned long long)sim_vmx_get(VMCS_EPT_POINTER));
 	if (sim_vmx_get(VMCS_CR3_TARGET_COUNT) != 0 ||
