@@ -744,15 +744,15 @@ bring(struct vcpu *v, uint64_t hva, size_t len, bool write, int err,
 }
 
 int
-memory_get(struct vcpu *v, void *to, uint64_t addr, size_t len)
+memory_get_waiting(struct vcpu *v, void *to, uint64_t addr, size_t len)
 {
 	unsigned int tries = 0;
 	int err;
 
 	do {
-		memory_faults_off(v);
+		host_faults_off();
 		err = host_copy_in_few(to, addr, len);
-		memory_faults_on(v);
+		host_faults_on();
 		if (err == 0)
 			return 0;
 		err = bring(v, addr, len, false, err, &tries);
@@ -761,15 +761,15 @@ memory_get(struct vcpu *v, void *to, uint64_t addr, size_t len)
 }
 
 int
-memory_put(struct vcpu *v, uint64_t addr, const void *from, size_t len)
+memory_put_waiting(struct vcpu *v, uint64_t addr, const void *from, size_t len)
 {
 	unsigned int tries = 0;
 	int err;
 
 	do {
-		memory_faults_off(v);
+		host_faults_off();
 		err = host_copy_out_few(addr, from, len);
-		memory_faults_on(v);
+		host_faults_on();
 		if (err == 0)
 			return 0;
 		err = bring(v, addr, len, true, err, &tries);

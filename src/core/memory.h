@@ -89,9 +89,25 @@ memory_faults_on(const struct vcpu *v)
  */
 int	memory_place(const struct vm *vm, uint64_t gpa, unsigned int access,
 	    uint64_t *addr);
+/* memory_get() and memory_put() outside a stay, where a page may be waited for. */
+int	memory_get_waiting(struct vcpu *v, void *to, uint64_t addr, size_t len);
+int	memory_put_waiting(struct vcpu *v, uint64_t addr, const void *from,
+	    size_t len);
 /* Copies of a few words at a place; otherwise as memory_read() and _write(). */
-int	memory_get(struct vcpu *v, void *to, uint64_t addr, size_t len);
-int	memory_put(struct vcpu *v, uint64_t addr, const void *from, size_t len);
+static inline int
+memory_get(struct vcpu *v, void *to, uint64_t addr, size_t len)
+{
+	return v->loaded ? host_copy_in_few(to, addr, len) :
+	    memory_get_waiting(v, to, addr, len);
+}
+
+static inline int
+memory_put(struct vcpu *v, uint64_t addr, const void *from, size_t len)
+{
+	return v->loaded ? host_copy_out_few(addr, from, len) :
+	    memory_put_waiting(v, addr, from, len);
+}
+
 /* As host_cmpxchg_user(), on guest-physical memory; errors as above, too. */
 int	memory_cmpxchg(struct vcpu *v, uint64_t gpa, unsigned int size,
 	    uint64_t *old, uint64_t new);

@@ -93,7 +93,7 @@ memory_place(const struct vm *m, uint64_t gpa, unsigned int access, uint64_t *ad
 }
 
 int
-memory_get(struct vcpu *m, void *to, uint64_t addr, size_t len)
+memory_get_waiting(struct vcpu *m, void *to, uint64_t addr, size_t len)
 {
 	(void)m;
 	return host_copy_in_few(to, addr, len);
