@@ -533,14 +533,18 @@ TEST(signal_leaves, "run/signal/ends_run")
 	CHECK_EQ(r.vir_vcpu_state[0], VCPU_STATE_STOPPED);
 }
 
-/* Gives its parent a session keyring of its own, over and over: as task work. */
+/*
+ * Gives its parent a session keyring, over and over: as task work. A new one each
+ * time, for there is no work if the parent has it already, as it may by the time
+ * of its first RUN.
+ */
 static void
 keyring_giver(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0)
-		_exit(1);
 	for (;;) {
+		if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0)
+			_exit(1);
 		syscall(SYS_keyctl, KEYCTL_SESSION_TO_PARENT);
 		usleep(20000);
 	}
