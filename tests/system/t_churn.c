@@ -696,6 +696,8 @@ TEST_T(churn_ioctls, "debug/churn/ioctls", 900)
 /* The same, where any allocation or copy may fail. */
 TEST_T(churn_faults, "debug/inject/churn", 900)
 {
+	/* vmalloc() says with a backtrace that it has failed, in fork() for one. */
+	klog_expect_backtraces();
 	faults_of_all_kinds();
 	churn(number_from("CHURN", 20000) / 2, true);
 	CHECK(shared->faults > 0);
