@@ -15,16 +15,6 @@
 
 #define SECONDS	300	/* the end of the machine's time is another's business */
 
-static void
-pin(unsigned int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
-}
-
 /* A guest on each CPU, which does not leave it. */
 static void
 guest_everywhere(void)

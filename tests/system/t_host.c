@@ -15,16 +15,6 @@
 #include <unistd.h>
 #include "vm.h"
 
-static void
-pin(unsigned int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
-}
-
 static bool
 have_avx(void)
 {

@@ -3,6 +3,7 @@
 #include <cpuid.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -709,4 +710,14 @@ void
 vm_protect(struct vcpu *v, uint64_t gpa, uint64_t size, int prot)
 {
 	CHECK_OK(do_protect(v->vm->fd, v->vm->id, v->id, gpa, size, prot));
+}
+
+void
+pin(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
 }

@@ -169,4 +169,7 @@ void	vm_protect(struct vcpu *v, uint64_t gpa, uint64_t size, int prot);
 /* Guest #PF for gpa in the first 2 MiB: unmap it in the guest's own tables. */
 void	guest_unmap_page(struct vm *vm, uint64_t gva);
 
+/* The calling thread, and those it makes, run on this CPU of the host only. */
+void	pin(unsigned int cpu);
+
 #endif /* TEST_VM_H */
